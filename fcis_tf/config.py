@@ -1,0 +1,266 @@
+"""The configuration: what a YAML file may say, its defaults (the paper's) and its checks."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from fcis_tf.errors import UserError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration; keys that it does not know are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class ProposalConfig(Section):
+    """How RPN outputs become regions of interest (Faster R-CNN section 3.3, FCIS section 3.2)."""
+
+    before_nms: PositiveInt = 6000
+    nms_threshold: Fraction = 0.7
+    after_nms: PositiveInt = 300
+    # In pixels of the resized image.
+    min_size: float = Field(0.0, ge=0)
+
+
+class ModelConfig(Section):
+    """The network (FCIS section 3)."""
+
+    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "resnet101"
+    batch_norm: Literal["frozen", "trained"] = "frozen"
+    batch_norm_momentum: Fraction = 0.99
+    frozen_stages: tuple[Literal["conv1", "conv2", "conv3", "conv4", "conv5"], ...] = ("conv1", "conv2")
+    # Side of a square anchor in pixels of the resized image = scale x 16.
+    anchor_scales: tuple[PositiveFloat, ...] = Field((8.0, 16.0, 32.0), min_length=1)
+    # Height / width.
+    anchor_ratios: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    rpn_channels: PositiveInt = 512
+    head_channels: PositiveInt = 1024
+    group_size: PositiveInt = 7
+    pooled_size: PositiveInt = 21
+    # Box targets are divided by these: (dy, dx, dh, dw).
+    box_target_stds: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (0.2, 0.2, 0.5, 0.5)
+    proposals: ProposalConfig = ProposalConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _pooled_size_is_a_multiple(self):
+        if self.pooled_size % self.group_size:
+            raise ValueError(f"pooled_size {self.pooled_size} must be a multiple of group_size {self.group_size}")
+        return self
+
+
+class DigitsDataset(Section):
+    """Scenes of handwritten digits, rendered from scikit-learn's bundled samples."""
+
+    format: Literal["digits"]
+    split: Literal["train", "eval"]
+    # Number of scenes; 0 for an endless stream (training only).
+    scenes: int = Field(0, ge=0)
+    height: PositiveInt = 256
+    width: PositiveInt = 320
+    max_digits: PositiveInt = 8
+    seed: int = 0
+
+
+class CocoDataset(Section):
+    """Images with annotations in COCO's JSON format."""
+
+    format: Literal["coco"]
+    images: Path
+    annotations: Path
+    # Only the first so many images by id; 0 for all.
+    max_images: int = Field(0, ge=0)
+
+
+DATASET_FORMATS = {"digits": DigitsDataset, "coco": CocoDataset}
+Dataset = Annotated[DigitsDataset | CocoDataset, Field(discriminator="format")]
+
+
+class DataConfig(Section):
+    """Which images to train and to evaluate on, and how they are prepared (FCIS section 4)."""
+
+    train: Dataset
+    eval: Dataset
+    short_side: PositiveInt = 600
+    long_side: PositiveInt = 1000
+    horizontal_flip: bool = True
+    # Instance masks travel cropped to their box at this size.
+    mask_size: PositiveInt = 112
+
+
+class LearningRateConfig(Section):
+    """Piecewise constant learning rate with a linear warm-up."""
+
+    # values[i] holds until step boundaries[i]; the last one to the end.
+    values: tuple[PositiveFloat, ...] = Field((1e-3, 1e-4), min_length=1)
+    boundaries: tuple[PositiveInt, ...] = (20_000,)
+    warmup_steps: int = Field(0, ge=0)
+    warmup_start: PositiveFloat = 1e-4
+    # Factors for the variables whose path contains the key.
+    multipliers: dict[str, float] = {"head/reduce": 3.0}
+
+    @pydantic.model_validator(mode="after")
+    def _boundaries_fit_values(self):
+        if len(self.boundaries) != len(self.values) - 1 or list(self.boundaries) != sorted(set(self.boundaries)):
+            raise ValueError("boundaries must increase and be one fewer than values")
+        return self
+
+
+class LossWeights(Section):
+    """Weights of the terms of the joint loss."""
+
+    rpn_class: float = Field(1.0, ge=0)
+    rpn_box: float = Field(1.0, ge=0)
+    roi_class: float = Field(1.0, ge=0)
+    roi_mask: float = Field(1.0, ge=0)
+    roi_box: float = Field(1.0, ge=0)
+
+
+class RpnTargetConfig(Section):
+    """Which anchors the RPN learns from (Faster R-CNN section 3.1.2)."""
+
+    anchors_per_image: PositiveInt = 256
+    foreground_fraction: Fraction = 0.5
+    foreground_iou: Fraction = 0.7
+    background_iou: Fraction = 0.3
+
+
+class RoiTargetConfig(Section):
+    """Which RoIs the head learns from (FCIS section 3.3)."""
+
+    # ohem: forward all proposals, learn from those of highest loss; sampled: draw them before the forward pass.
+    selection: Literal["ohem", "sampled"] = "ohem"
+    rois_per_image: PositiveInt = 128
+    foreground_iou: Fraction = 0.5
+    # Only for selection: sampled.
+    foreground_fraction: Fraction = 0.25
+
+
+class TrainingConfig(Section):
+    """The optimisation (FCIS section 4)."""
+
+    steps: PositiveInt = 30_000
+    images_per_step: PositiveInt = 8
+    learning_rate: LearningRateConfig = LearningRateConfig()
+    momentum: Fraction = 0.9
+    weight_decay: float = Field(5e-4, ge=0)
+    # Gradients are scaled down to this global norm; null leaves them alone.
+    gradient_clip_norm: PositiveFloat | None = None
+    loss_weights: LossWeights = LossWeights()
+    rpn_targets: RpnTargetConfig = RpnTargetConfig()
+    roi_targets: RoiTargetConfig = RoiTargetConfig()
+    seed: int = 0
+    # Steps between updates of the progress bar and of TensorBoard's curves.
+    log_every: PositiveInt = 20
+    images_every: PositiveInt = 1000
+    checkpoint_every: PositiveInt = 1000
+    # 0: evaluate after the last step only.
+    evaluate_every: int = Field(0, ge=0)
+    keep_checkpoints: PositiveInt = 3
+
+
+class InferenceConfig(Section):
+    """From RoIs to instances (FCIS section 3.4)."""
+
+    # Pool again the RoIs moved by their own predicted offsets, doubling their number.
+    second_pass: bool = True
+    score_threshold: Fraction = 1e-3
+    nms_threshold: Fraction = 0.3
+    binary_threshold: Fraction = 0.4
+    max_detections: PositiveInt = 100
+
+
+class Config(Section):
+    """A whole experiment."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig
+    training: TrainingConfig = TrainingConfig()
+    inference: InferenceConfig = InferenceConfig()
+
+
+def load_config(path, overrides=()):
+    """Reads and checks a configuration.
+
+    Args:
+        path: of a YAML file.
+        overrides: strings "a.b=c" that replace single values; c is read as YAML.
+
+    Returns:
+        A Config.
+
+    Raises:
+        UserError: the file cannot be read, or a key or value is wrong; the message names the key.
+    """
+    values = _read_yaml(path)
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        return Config.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise UserError(f"{path}: " + "; ".join(_describe(problem) for problem in error.errors())) from None
+
+
+def save_config(config, path):
+    """Writes a Config as YAML, such that `load_config` reads the same one back."""
+    Path(path).write_text(config_as_yaml(config))
+
+
+def config_as_yaml(config):
+    """Returns a Config as YAML text."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _read_yaml(path):
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise UserError(f"{path}: cannot read this configuration: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected a YAML mapping of sections, found {type(values).__name__}")
+    return values
+
+
+def _apply_override(values, override):
+    path, equals, text = override.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        raise UserError(f"--override {override}: expected KEY.KEY=VALUE")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UserError(f"--override {override}: the value is not YAML") from None
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise UserError(f"--override {override}: {key} is not a section")
+    values[keys[-1]] = value
+
+
+def _describe(problem):
+    """Turns one of pydantic's errors into "model.backbone: what is wrong"."""
+    location = problem["loc"]
+    # Within data.train and data.eval pydantic names the format as if it were a key.
+    path = ".".join(str(part) for i, part in enumerate(location) if not (i == 2 and part in DATASET_FORMATS))
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: unknown key, did you mean {_nearest_key(location)}?"
+    if problem["type"] == "missing":
+        return f"{path}: this key is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    found = problem["input"]
+    return f"{path}: {message}" if isinstance(found, (dict, Section)) else f"{path}: {message}, found {found!r}"
+
+
+def _nearest_key(location):
+    section = Config
+    for part in location[:-1]:
+        section = DATASET_FORMATS.get(part) or section.model_fields[part].annotation
+    return difflib.get_close_matches(str(location[-1]), section.model_fields, n=1, cutoff=0.0)[0]
