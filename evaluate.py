@@ -1,0 +1,42 @@
+#!/usr/bin/env python
+"""Evaluates a trained network with COCO's metrics."""
+
+import argparse
+from pathlib import Path
+
+from fcis_tf.command_line import add_override_argument, run_program
+from fcis_tf.compatibility import check_same_classes, check_same_model
+from fcis_tf.config import load_config
+from fcis_tf.data import load_dataset
+from fcis_tf.evaluation import evaluate, metrics_table
+from fcis_tf.inference import Detector
+from fcis_tf.json_file import write_json
+from fcis_tf.model_directory import load_trained
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description="Finds the instances in every image of data.eval, compares masks and boxes with the ground truth, "
+        "prints COCO's metrics and writes them to metrics.json in the model directory.",
+    )
+    parser.add_argument("--config", required=True, type=Path, help="YAML file; its data.eval is evaluated on")
+    parser.add_argument("--model-dir", required=True, type=Path, help="directory that train.py wrote")
+    add_override_argument(parser)
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    config = load_config(arguments.config, arguments.override)
+    trained = load_trained(arguments.model_dir)
+    check_same_model(config, arguments.config, trained.config, arguments.model_dir)
+    source = load_dataset(config.data.eval, config.data.mask_size)
+    check_same_classes(source.class_names, arguments.config, trained.class_names, arguments.model_dir)
+
+    metrics = evaluate(Detector(trained.model, config.inference), source, config)
+    print(f"{arguments.model_dir}, step {trained.step}, on data.eval of {arguments.config}\n\n{metrics_table(metrics)}")
+    write_json(metrics.summary, arguments.model_dir / "metrics.json")
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,31 @@
+"""The network together with the selection of its detections, compiled."""
+
+import tensorflow as tf
+
+from fcis_tf.inference.detect import detect
+
+
+class Detector:
+    """Finds the detections in batches of prepared images.
+
+    Images of every size share one compiled graph.
+    """
+
+    def __init__(self, model, inference_config):
+        """Takes the network, an FCIS, and how to select its detections, an InferenceConfig."""
+        self._model = model
+        self._inference_config = inference_config
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32), tf.TensorSpec([None, 2], tf.int32)])
+    def __call__(self, images, image_sizes):
+        """Finds the detections in a batch.
+
+        Args:
+            images: [N, H, W, 3] float32, prepared as for training and padded.
+            image_sizes: [N, 2] int32, their heights and widths without the padding.
+
+        Returns:
+            What `detect` returns.
+        """
+        outputs = self._model(images, image_sizes, training=False)
+        return detect(outputs, image_sizes, self._inference_config)

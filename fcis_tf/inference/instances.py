@@ -1,0 +1,67 @@
+"""The instances of an image at its own resolution: what prediction and evaluation hand out."""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from fcis_tf.inference.paste_masks import paste_masks
+
+
+class Instances(NamedTuple):
+    """The instances found in one image, in order of falling score; tensors or NumPy arrays.
+
+    Attributes:
+        boxes: [D, 4] float32 (ymin, xmin, ymax, xmax), half-open, in pixels of the image: the tight boxes of the masks,
+            which is what the paper evaluates as boxes.
+        classes: [D] int32 in 1..C.
+        scores: [D] float32.
+        masks: [D, H, W] bool, each with at least one pixel.
+    """
+
+    boxes: Any
+    classes: Any
+    scores: Any
+    masks: Any
+
+
+@tf.function
+def render_instances(detections, image_size, original_size, binary_threshold):
+    """Renders the detections of one image at the image's original resolution.
+
+    Args:
+        detections: what `detect` returns, of one image: without the leading dimension.
+        image_size: [2] int32, height and width that the image was resized to, without padding.
+        original_size: [2] int32, height and width of the image itself.
+        binary_threshold: pixels of greater probability are the instance's.
+
+    Returns:
+        Instances of tensors. Detections whose masks are empty, such as those smaller than a pixel, are left out.
+    """
+    count = detections["num_detections"]
+    scale = tf.cast(original_size, tf.float32) / tf.cast(image_size, tf.float32)
+    boxes = detections["boxes"][:count] * tf.tile(scale, [2])
+    masks = paste_masks(detections["mask_probs"][:count], boxes, original_size, binary_threshold)
+    masks_not_empty = tf.reduce_any(masks, axis=[1, 2])
+    masks = tf.boolean_mask(masks, masks_not_empty)
+    return Instances(
+        boxes=tight_boxes(masks),
+        classes=tf.boolean_mask(detections["classes"][:count], masks_not_empty),
+        scores=tf.boolean_mask(detections["scores"][:count], masks_not_empty),
+        masks=masks,
+    )
+
+
+def tight_boxes(masks):
+    """Returns the smallest boxes [D, 4] float32, half-open, that hold the pixels of masks [D, H, W] bool."""
+    ymin, ymax = _extent(tf.reduce_any(masks, axis=2))
+    xmin, xmax = _extent(tf.reduce_any(masks, axis=1))
+    return tf.cast(tf.stack([ymin, xmin, ymax, xmax], axis=1), tf.float32)
+
+
+def _extent(occupied):
+    """Returns the first True of each row of [D, L] bool and the index after the last."""
+    occupied = tf.cast(occupied, tf.int32)
+    length = tf.shape(occupied)[1]
+    first = tf.argmax(occupied, axis=1, output_type=tf.int32)
+    last = length - tf.argmax(occupied[:, ::-1], axis=1, output_type=tf.int32)
+    return first, last

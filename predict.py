@@ -1,0 +1,46 @@
+#!/usr/bin/env python
+"""Finds the instances in images."""
+
+import argparse
+from pathlib import Path
+
+from fcis_tf.command_line import add_override_argument, run_program
+from fcis_tf.compatibility import check_same_model
+from fcis_tf.config import load_config
+from fcis_tf.inference import Predictor
+from fcis_tf.inference.predict_files import predict_files
+from fcis_tf.model_directory import load_trained
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description="Finds the instances in images; draws masks, classes and scores over each image, and writes all "
+        "instances to instances.json as COCO results. Exit status 1 if an image could not be read.",
+    )
+    parser.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="image file, of any format Pillow reads")
+    parser.add_argument("--model-dir", required=True, type=Path, help="directory that train.py wrote")
+    parser.add_argument("--out", default=Path("predictions"), type=Path, help="directory to write to [%(default)s]")
+    parser.add_argument(
+        "--min-score", default=0.5, type=float, help="leave out instances of a lower score, in 0..1 [%(default)s]"
+    )
+    add_override_argument(parser)
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    trained = load_trained(arguments.model_dir)
+    config_path = arguments.model_dir / "config.yaml"
+    config = load_config(config_path, [f"inference.score_threshold={arguments.min_score}", *arguments.override])
+    check_same_model(config, config_path, trained.config, arguments.model_dir)
+
+    predictor = Predictor(trained.model, config)
+    names, ids = trained.class_names, trained.category_ids
+    count, failures = predict_files(predictor, arguments.images, arguments.out, names, ids)
+    readable = len(arguments.images) - failures
+    print(f"{count} instances in {readable} images; drawings and instances.json in {arguments.out}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    run_program(main)
