@@ -1,0 +1,95 @@
+"""The position-sensitive operators: their meaning, their arguments and their checks.
+
+Score maps and other position-sensitive features are channels-last, and one cell of the k x k grid owns a
+contiguous run of channels: channel = (gy * k + gx) * D + d.
+"""
+
+import tensorflow as tf
+
+from fcis_tf.ops import portable
+
+
+def ps_roi_pool(features, boxes, box_indices, *, group_size, pooled_size, stride, implementation=None):
+    """Position-sensitive RoI pooling (R-FCN section 2.1, as MXNet's PSROIPooling computes it).
+
+    A box is divided into P x P bins. The value of bin (i, j) is the mean, over the cells of the map which the bin
+    touches, of the D channels of grid cell (i * k // P, j * k // P). An empty bin is 0.
+
+    Args:
+        features: [N, H, W, k * k * D] float32, float16 or bfloat16.
+        boxes: [R, 4] float32, (ymin, xmin, ymax, xmax) in pixels of the image that `features` were computed from.
+        box_indices: [R] int32, the image of the batch that each box lies in.
+        group_size: k.
+        pooled_size: P, a multiple of k.
+        stride: pixels of the image per cell of the map.
+        implementation: "portable" (stock TensorFlow operators), or None for the best that is there.
+
+    Returns:
+        [R, P, P, D] of the dtype of `features`. Sums are computed in float32. Differentiable in `features`.
+
+    Raises:
+        ValueError: an argument's rank, channel count or value is impossible.
+
+    Example:
+        >>> features = tf.random.normal([1, 38, 63, 7 * 7 * 4])
+        >>> ps_roi_pool(features, [[0.0, 0.0, 64.0, 64.0]], [0], group_size=7, pooled_size=21, stride=16).shape
+        TensorShape([1, 21, 21, 4])
+    """
+    features, boxes, box_indices = _checked(features, boxes, box_indices, 1, group_size, pooled_size, implementation)
+    return portable.ps_roi_pool(features, boxes, box_indices, group_size, pooled_size, stride)
+
+
+def ps_assemble(
+    score_maps, boxes, box_indices, labels=None, *, group_size, pooled_size, stride, implementation=None
+):
+    """Assembles the class and mask logits of every RoI from the inside and outside score maps (FCIS section 3.2).
+
+    Both come from the same pooled scores: a RoI's class logit is the mean over its P x P bins of
+    max(inside, outside), and its mask logits are the (outside, inside) pair of one class.
+
+    Args:
+        score_maps: [N, H, W, k * k * (C + 1) * 2] float32, float16 or bfloat16; the last factor is
+            (outside, inside), class 0 is the background.
+        boxes: [R, 4] float32, (ymin, xmin, ymax, xmax) in pixels of the image.
+        box_indices: [R] int32, the image of the batch that each box lies in.
+        labels: [R] int32 in [0, C], the class whose mask is wanted; None for the foreground class with the highest
+            logit.
+        group_size: k.
+        pooled_size: P, a multiple of k.
+        stride: pixels of the image per cell of the map.
+        implementation: "portable" (stock TensorFlow operators), or None for the best that is there.
+
+    Returns:
+        class_logits [R, C + 1] and mask_logits [R, P, P, 2] (outside, inside), of the dtype of `score_maps`.
+        Differentiable in `score_maps`.
+
+    Raises:
+        ValueError: an argument's rank, channel count or value is impossible.
+
+    Example:
+        >>> score_maps = tf.random.normal([1, 38, 63, 7 * 7 * 21 * 2])
+        >>> class_logits, mask_logits = ps_assemble(
+        ...     score_maps, [[0.0, 0.0, 64.0, 64.0]], [0], group_size=7, pooled_size=21, stride=16)
+        >>> class_logits.shape, mask_logits.shape
+        (TensorShape([1, 21]), TensorShape([1, 21, 21, 2]))
+    """
+    score_maps, boxes, box_indices = _checked(
+        score_maps, boxes, box_indices, 2, group_size, pooled_size, implementation
+    )
+    return portable.ps_assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size, stride)
+
+
+def _checked(features, boxes, box_indices, depth, group_size, pooled_size, implementation):
+    """Returns the tensors, after checks of what is known without running anything."""
+    if implementation not in (None, "portable"):
+        raise ValueError(f"implementation: expected 'portable' or None, found {implementation!r}")
+    if group_size < 1 or pooled_size < 1 or pooled_size % group_size:
+        raise ValueError(f"pooled_size {pooled_size} must be a positive multiple of group_size {group_size}")
+    features = tf.convert_to_tensor(features)
+    features.shape.assert_has_rank(4)
+    channels = features.shape[-1]
+    if channels is None or channels % (group_size**2 * depth):
+        raise ValueError(f"expected channels in multiples of {group_size**2 * depth}, found {channels}")
+    boxes = tf.ensure_shape(tf.cast(boxes, tf.float32), [None, 4])
+    box_indices = tf.ensure_shape(tf.cast(box_indices, tf.int32), [None])
+    return features, boxes, box_indices
