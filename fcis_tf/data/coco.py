@@ -1,0 +1,142 @@
+"""Images with annotations in COCO's format."""
+
+import logging
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from fcis_tf.data.coco_json import COCO_HINT, read_coco
+from fcis_tf.data.ground_truth import make_coco
+from fcis_tf.data.image_file import check_image, decode_image
+from fcis_tf.data.mask_crops import crop_segmentation, decode_runs, encode_runs
+from fcis_tf.errors import UserError
+
+_logger = logging.getLogger(__name__)
+
+
+class CocoSource:
+    """Images of a folder and the instances that a COCO annotation file names in them.
+
+    Attributes:
+        name: the configuration key it comes from, for messages.
+        class_names: names of classes 1 to C, in the order of their category ids.
+        category_ids: category ids of classes 1 to C, ascending.
+        size: how many images there are.
+        training_indices: [n] int64 NumPy array, the images with an instance that isn't a crowd.
+    """
+
+    def __init__(self, config, mask_size, key):
+        """Reads the annotations and crops the masks; images are read as they are asked for.
+
+        Args:
+            config: CocoDataset.
+            mask_size: side of the cropped masks.
+            key: where in the configuration the data set stands.
+
+        Raises:
+            UserError: a file is missing, or the annotations aren't COCO JSON.
+        """
+        self.name = key
+        self._config = config
+        self._mask_size = mask_size
+        content = read_coco(config, key)
+        _warn_of_skipped(content.skipped, f"{key}.annotations: {config.annotations}")
+        self.class_names = [category["name"] for category in content.categories]
+        self.category_ids = [category["id"] for category in content.categories]
+        self.size = len(content.images)
+        self._store_images(content.images)
+        self._store_instances(content)
+
+    def image_path(self, image_id):
+        """Returns the path of an image's file, a string."""
+        return self._paths[self._rows[image_id]].numpy().decode()
+
+    def examples(self, indices):
+        """Reads images and their instances.
+
+        Args:
+            indices: tf.data.Dataset of int64 scalars.
+
+        Returns:
+            tf.data.Dataset of dicts: image [H, W, 3] uint8 RGB; image_id int64; boxes [G, 4] float32 (ymin, xmin,
+            ymax, xmax) in pixels; classes [G] int32; is_crowd [G] bool; masks [G, M, M] uint8, cropped to the boxes.
+        """
+        return indices.map(self._example, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def ground_truth(self):
+        """Reads the annotations again, since most programs need no copy of them, into a pycocotools COCO."""
+        content = read_coco(self._config, self.name)
+        return make_coco(content.images, content.annotations, content.categories)
+
+    def _store_images(self, images):
+        if not self._config.images.is_dir():
+            raise UserError(f"{self.name}.images: {self._config.images}: no such folder; {COCO_HINT}")
+        paths = [self._config.images / image["file_name"] for image in images]
+        for image, path in zip(images, paths, strict=True):
+            if not path.is_file():
+                raise UserError(f"{self.name}.images: image id {image['id']} has no file {path}")
+        self._rows = {image["id"]: row for row, image in enumerate(images)}
+        self._paths = tf.constant([str(path) for path in paths])
+        self._image_ids = tf.constant([image["id"] for image in images], tf.int64)
+        self._sizes = tf.constant([[image["height"], image["width"]] for image in images], tf.int32)
+
+    def _store_instances(self, content):
+        """Keeps the instances image after image: those of image i are rows _starts[i] to _starts[i + 1]."""
+        labels = {category_id: label for label, category_id in enumerate(self.category_ids, start=1)}
+        annotations = sorted(content.annotations, key=lambda annotation: annotation["image_id"])
+        rows = np.array([self._rows[annotation["image_id"]] for annotation in annotations], np.int64)
+        boxes = _corner_boxes(annotations)
+        is_crowd = np.array([annotation["iscrowd"] for annotation in annotations], bool)
+        runs = _encode_crops(annotations, boxes, self._mask_size)
+        self._starts = tf.constant(np.searchsorted(rows, np.arange(self.size + 1)), tf.int64)
+        self._boxes = tf.constant(boxes)
+        self._classes = tf.constant([labels[annotation["category_id"]] for annotation in annotations], tf.int32)
+        self._is_crowd = tf.constant(is_crowd)
+        self._run_starts = tf.constant(np.cumsum([0, *map(len, runs)]), tf.int64)
+        self._runs = tf.constant(np.concatenate([np.zeros(0, _run_type(self._mask_size)), *runs]))
+        self.training_indices = np.unique(rows[~is_crowd])
+
+    def _example(self, index):
+        start, end = self._starts[index], self._starts[index + 1]
+        runs = self._runs[self._run_starts[start] : self._run_starts[end]]
+        return {
+            "image": self._read_image(index),
+            "image_id": self._image_ids[index],
+            "boxes": self._boxes[start:end],
+            "classes": self._classes[start:end],
+            "is_crowd": self._is_crowd[start:end],
+            "masks": decode_runs(runs, self._mask_size),
+        }
+
+    def _read_image(self, index):
+        path = self._paths[index]
+        image = decode_image(path)
+        fits = tf.reduce_all(tf.shape(image)[:2] == self._sizes[index])
+        return check_image(image, fits, path, "height and width aren't those that the annotations give")
+
+
+def _warn_of_skipped(skipped, where):
+    if skipped:
+        kinds = ", ".join(f"{count} with {kind}" for kind, count in sorted(skipped.items()))
+        _logger.warning("%s: skipped %d annotations: %s", where, skipped.total(), kinds)
+
+
+def _corner_boxes(annotations):
+    """[G, 4] float32 (ymin, xmin, ymax, xmax) from COCO's (x, y, width, height)."""
+    x, y, width, height = np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4).T
+    return np.stack([y, x, y + height, x + width], axis=1).astype(np.float32)
+
+
+def _encode_crops(annotations, boxes, mask_size):
+    progress = tqdm(annotations, "Cropping masks", delay=2, leave=False)
+    run_type = _run_type(mask_size)
+    return [
+        encode_runs(crop_segmentation(annotation["segmentation"], box, mask_size)).astype(run_type)
+        for annotation, box in zip(progress, boxes, strict=True)
+    ]
+
+
+def _run_type(mask_size):
+    """The smallest integer type for run lengths: COCO has nearly a million masks."""
+    return np.min_scalar_type(mask_size**2)

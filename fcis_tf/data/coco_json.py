@@ -1,0 +1,206 @@
+"""Reading and checking annotations in COCO's JSON format."""
+
+import json
+from collections import Counter
+from itertools import pairwise
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from tqdm import tqdm
+
+from fcis_tf.errors import UserError
+
+COCO_HINT = "COCO can be had from https://cocodataset.org/#download"
+
+# Sides of a box below this are slips of the annotator's mouse.
+_SMALLEST_SIDE = 0.1
+
+
+class CocoAnnotations(NamedTuple):
+    """What an annotation file says, as far as it can be used.
+
+    Attributes:
+        images: list of dicts with id, file_name, height and width, sorted by id.
+        annotations: list of dicts with image_id, category_id, iscrowd, area, bbox (x, y, width, height, clipped to
+            the image) and segmentation (polygons of three points or more, or a compressed run-length encoding).
+        categories: list of dicts with id and name, sorted by id.
+        skipped: how many annotations were left out, by what is wrong with them.
+    """
+
+    images: list
+    annotations: list
+    categories: list
+    skipped: Counter
+
+
+class _Unusable(Exception):
+    """An annotation that is left out; the message says why."""
+
+
+def read_coco(config, key):
+    """Reads an annotation file.
+
+    Args:
+        config: CocoDataset.
+        key: where in the configuration it stands.
+
+    Returns:
+        CocoAnnotations.
+
+    Raises:
+        UserError: the file is missing, isn't COCO JSON or contradicts itself.
+    """
+    where = f"{key}.annotations: {config.annotations}"
+    content = _read_json(config.annotations, where)
+    categories = _read_entries(content, "categories", {"id": int, "name": str}, where)
+    images = _read_entries(content, "images", {"id": int, "file_name": str, "height": int, "width": int}, where)
+    for image in images:
+        _check_image(image, where)
+    used = images[: config.max_images or None]
+    annotations, skipped = _read_annotations(content, images, used, categories, where)
+    return CocoAnnotations(used, annotations, categories, skipped)
+
+
+def _read_json(path, where):
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except FileNotFoundError:
+        raise UserError(f"{where}: no such file; {COCO_HINT}") from None
+    except OSError as error:
+        raise UserError(f"{where}: cannot be read: {error.strerror}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{where}: not JSON: {error}") from None
+    lists = ("images", "annotations", "categories")
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
+        raise UserError(f"{where}: not COCO JSON: expected an object with the lists {', '.join(lists)}")
+    return content
+
+
+def _read_entries(content, name, types, where):
+    """Checks a list of dicts with unique ids and returns it sorted by id."""
+    entries = content[name]
+    if not entries:
+        raise UserError(f"{where}: the list {name} is empty")
+    for i, entry in enumerate(entries):
+        _check_types(entry, types, f"{where}: {name}[{i}]")
+    entries = sorted(entries, key=lambda entry: entry["id"])
+    for entry, following in pairwise(entries):
+        if entry["id"] == following["id"]:
+            raise UserError(f"{where}: {name}: id {entry['id']} stands there twice")
+    return entries
+
+
+def _check_types(entry, types, where):
+    for field, expected in types.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get(field), expected):
+            raise UserError(f"{where}: not COCO JSON: expected an object with {field} of type {expected.__name__}")
+
+
+def _check_image(image, where):
+    if min(image["height"], image["width"]) < 1:
+        raise UserError(f"{where}: image id {image['id']}: height and width must be 1 or more")
+    file_name = PurePosixPath(image["file_name"])
+    if file_name.is_absolute() or ".." in file_name.parts:
+        raise UserError(f"{where}: image id {image['id']}: {file_name} lies outside of the images folder")
+
+
+def _read_annotations(content, images, used, categories, where):
+    known_images, used_images = {image["id"] for image in images}, {image["id"]: image for image in used}
+    known_categories = {category["id"] for category in categories}
+    annotations, skipped = [], Counter()
+    for i, entry in enumerate(tqdm(content["annotations"], "Checking annotations", delay=2, leave=False)):
+        place = f"{where}: annotations[{i}]"
+        _check_types(entry, {"image_id": int, "category_id": int}, place)
+        if entry["image_id"] not in known_images:
+            raise UserError(f"{place}: image id {entry['image_id']} isn't in the list images")
+        if entry["category_id"] not in known_categories:
+            raise UserError(f"{place}: category id {entry['category_id']} isn't in the list categories")
+        if entry["image_id"] in used_images:
+            try:
+                annotations.append(_clean_annotation(entry, used_images[entry["image_id"]]))
+            except _Unusable as problem:
+                skipped[str(problem)] += 1
+    return annotations, skipped
+
+
+def _clean_annotation(entry, image):
+    height, width = image["height"], image["width"]
+    segmentation = _clean_segmentation(entry.get("segmentation"), height, width)
+    mask = segmentation if isinstance(segmentation, dict) else _merge_polygons(segmentation, height, width)
+    box = _clip_box(entry.get("bbox"), height, width) or _clip_box(coco_mask.toBbox(mask).tolist(), height, width)
+    if box is None:
+        raise _Unusable("boxes that are empty or outside of the image")
+    return {
+        "image_id": entry["image_id"],
+        "category_id": entry["category_id"],
+        "iscrowd": int(bool(entry.get("iscrowd", 0))),
+        "area": float(entry["area"]) if _is_number(entry.get("area")) else float(coco_mask.area(mask)),
+        "bbox": box,
+        "segmentation": segmentation,
+    }
+
+
+def _clean_segmentation(segmentation, height, width):
+    if isinstance(segmentation, dict):
+        return _clean_runs(segmentation, height, width)
+    if not isinstance(segmentation, list):
+        raise _Unusable("no segmentation")
+    polygons = [_clean_polygon(polygon, height, width) for polygon in segmentation]
+    polygons = [polygon for polygon in polygons if polygon is not None]
+    if not polygons:
+        raise _Unusable("degenerate polygons")
+    return polygons
+
+
+def _clean_polygon(polygon, height, width):
+    """Returns the polygon, or None if it has fewer than three points or no area."""
+    try:
+        points = np.asarray(polygon, np.float64)
+    except (TypeError, ValueError):
+        return None
+    if points.ndim != 1 or points.size < 6 or points.size % 2 or not np.isfinite(points).all():
+        return None
+    x, y = points[0::2], points[1::2]
+    if np.dot(x, np.roll(y, 1)) == np.dot(y, np.roll(x, 1)):
+        return None
+    # Drawing takes time in proportion to the length of the outline, whether it's within the image or not.
+    points[0::2], points[1::2] = np.clip(x, -width, 2 * width), np.clip(y, -height, 2 * height)
+    return points.tolist()
+
+
+def _clean_runs(segmentation, height, width):
+    """Returns a run-length encoding in its compressed form."""
+    if segmentation.get("size") != [height, width]:
+        raise _Unusable("masks of another size than the image's")
+    counts = segmentation.get("counts")
+    try:
+        if isinstance(counts, list):
+            if sum(counts) != height * width or min(counts) < 0:
+                raise _Unusable("unreadable run lengths")
+            segmentation = coco_mask.frPyObjects(segmentation, height, width)
+        area = coco_mask.decode(segmentation).sum()
+    except (TypeError, ValueError, AttributeError):
+        raise _Unusable("unreadable run lengths") from None
+    if not area:
+        raise _Unusable("empty masks")
+    return {"size": [height, width], "counts": segmentation["counts"]}
+
+
+def _merge_polygons(polygons, height, width):
+    return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+
+
+def _clip_box(box, height, width):
+    """Clips (x, y, width, height) to the image; None if nothing of it is left or it isn't a box."""
+    if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
+        return None
+    xmin, ymin = max(box[0], 0.0), max(box[1], 0.0)
+    sides = [min(box[0] + box[2], width) - xmin, min(box[1] + box[3], height) - ymin]
+    return [float(xmin), float(ymin), *map(float, sides)] if min(sides) >= _SMALLEST_SIDE else None
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and bool(np.isfinite(value))

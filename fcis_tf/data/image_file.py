@@ -1,0 +1,79 @@
+"""Reading image files within a TensorFlow graph, with errors that name the file."""
+
+import codecs
+import re
+
+import tensorflow as tf
+
+# Marks our own messages within the text that TensorFlow wraps around them.
+_MARK = "image file "
+
+
+def decode_image(path):
+    """Reads and decodes a JPEG, PNG, GIF, BMP or WebP file.
+
+    Grey images get three equal channels, CMYK is converted, 16 bits are cut to the upper 8, alpha is dropped
+    (the colours stay as stored), and of an animation the first frame is taken. EXIF orientation is not applied:
+    annotations refer to pixels as stored. BMP files with a palette are read as grey.
+
+    Args:
+        path: string scalar.
+
+    Returns:
+        [H, W, 3] uint8 RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the file cannot be read or decoded; see `describe_data_error`.
+    """
+    # TensorFlow's decoding errors don't say which file they are about, and graphs have no try: a dataset that
+    # ignores errors does what one would do, and gives the empty image in place of one that cannot be decoded.
+    empty = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
+    decoded = tf.data.Dataset.from_tensors(path).map(_decode).ignore_errors(log_warning=False)
+    image = decoded.concatenate(empty).take(1).with_options(_plain_options()).get_single_element()
+    return check_image(image, tf.size(image) > 0, path, "missing, truncated or not a JPEG, PNG, GIF, BMP or WebP image")
+
+
+def check_image(image, condition, path, problem):
+    """Passes an image on if a condition holds.
+
+    Args:
+        image: a tensor.
+        condition: bool scalar.
+        path: string scalar, the image's file.
+        problem: string or string scalar, what is wrong with the file when the condition doesn't hold.
+
+    Returns:
+        The image.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the condition doesn't hold; see `describe_data_error`.
+    """
+    message = tf.strings.join([_MARK, path, ": ", problem])
+    with tf.control_dependencies([tf.debugging.Assert(condition, [message])]):
+        return tf.identity(image)
+
+
+def describe_data_error(error):
+    """Turns an error from iterating batches into one line which names the image file.
+
+    Args:
+        error: a tf.errors.OpError.
+
+    Returns:
+        "PATH: what is wrong", or None for an error that isn't about an image file.
+    """
+    found = re.search(rf"\[{_MARK}(.*)\]", error.message)
+    # TensorFlow prints strings escaped as in C.
+    return found and codecs.escape_decode(found[1].encode())[0].decode(errors="replace")
+
+
+def _decode(path):
+    return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+
+
+def _plain_options():
+    """Options that spare a dataset of one element the costs of being optimised."""
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    options.autotune.enabled = False
+    return options

@@ -1,0 +1,56 @@
+"""From a decoded image to the network's input."""
+
+import tensorflow as tf
+
+# Mean of ImageNet's images, RGB, which the published weights were trained with.
+IMAGE_MEAN = (123.15, 115.90, 103.06)
+
+# Sides of a padded image are multiples of the score maps' stride.
+SIZE_MULTIPLE = 16
+
+
+def prepare_image(image, short_side, long_side):
+    """Resizes an image and subtracts the mean colour.
+
+    Args:
+        image: [H, W, 3] uint8 RGB.
+        short_side: the shorter side becomes this many pixels,
+        long_side: unless the longer one would become more than this.
+
+    Returns:
+        image: [h, w, 3] float32 RGB, the mean subtracted.
+        scale: [2] float32 (h / H, w / W), which brings boxes from `image`'s pixels to the result's.
+    """
+    original_size = tf.cast(tf.shape(image)[:2], tf.float32)
+    factor = tf.minimum(short_side / tf.reduce_min(original_size), long_side / tf.reduce_max(original_size))
+    size = tf.maximum(tf.round(original_size * factor), 1)
+    resized = tf.image.resize(image, tf.cast(size, tf.int32), method="bilinear", antialias=False)
+    return resized - tf.constant(IMAGE_MEAN), size / original_size
+
+
+def pad_image(image):
+    """Pads an image with zeros on the right and bottom, to sides that are multiples of SIZE_MULTIPLE.
+
+    Args:
+        image: [h, w, 3] float32.
+
+    Returns:
+        [H, W, 3] float32.
+    """
+    size = tf.shape(image)[:2]
+    rest = -size % SIZE_MULTIPLE
+    padded = tf.pad(image, [[0, rest[0]], [0, rest[1]], [0, 0]])
+    return tf.ensure_shape(padded, [None, None, 3])
+
+
+def resize_boxes(boxes, scale):
+    """Scales boxes.
+
+    Args:
+        boxes: [G, 4] float32 (ymin, xmin, ymax, xmax).
+        scale: [2] float32 (y, x).
+
+    Returns:
+        [G, 4] float32.
+    """
+    return boxes * tf.tile(scale, [2])
