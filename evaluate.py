@@ -30,7 +30,7 @@ def main():
     config = load_config(arguments.config, arguments.override)
     trained = load_trained(arguments.model_dir)
     check_same_model(config, arguments.config, trained.config, arguments.model_dir)
-    source = load_dataset(config.data.eval, config.data.mask_size)
+    source = load_dataset(config.data.eval, config.data.mask_size, key="data.eval")
     check_same_classes(source.class_names, arguments.config, trained.class_names, arguments.model_dir)
 
     metrics = evaluate(Detector(trained.model, config.inference), source, config)

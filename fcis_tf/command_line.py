@@ -3,18 +3,22 @@
 import logging
 import os
 import sys
+from pathlib import Path
 
 # TensorFlow reads it when it is imported: 3 silences its notes on the machine, of which failures are raised anyway.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import tensorflow as tf  # noqa: E402
+
+from fcis_tf.data import describe_data_error  # noqa: E402
 from fcis_tf.errors import UserError  # noqa: E402
 
 
 def run_program(main):
     """Runs the main function of a program and exits.
 
-    Mistakes of the user, which are UserErrors, become one line on the standard error and exit status 2, as argparse
-    does with wrong arguments; Ctrl-C becomes exit status 130.
+    Mistakes of the user, which are UserErrors, and files of a data set that cannot be read become one line on the
+    standard error and exit status 2, which argparse gives to wrong arguments too; Ctrl-C becomes exit status 130.
 
     Args:
         main: a function without arguments; what it returns is the exit status, None for success.
@@ -22,13 +26,22 @@ def run_program(main):
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.WARNING)
     try:
-        sys.exit(main())
+        status = main()
     except UserError as error:
-        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
-        sys.exit(2)
+        status = _report(error, 2)
+    except tf.errors.OpError as error:
+        message = describe_data_error(error)
+        if message is None:
+            raise
+        status = _report(message, 2)
     except KeyboardInterrupt:
-        print(f"{os.path.basename(sys.argv[0])}: interrupted", file=sys.stderr)
-        sys.exit(130)
+        status = _report("interrupted", 130)
+    sys.exit(status)
+
+
+def _report(message, status):
+    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    return status
 
 
 def add_override_argument(parser):

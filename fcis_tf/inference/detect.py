@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from fcis_tf.boxes import clip, iou
+
 
 def detect(outputs, image_sizes, inference_config):
     """Keeps the best, mutually distinct regions of interest of each class (FCIS section 3.4).
@@ -12,7 +14,7 @@ def detect(outputs, image_sizes, inference_config):
 
     Args:
         outputs: the model's outputs for a batch of N images: `rois` [N, R, 4] float32 in pixels of the padded images,
-            `rois_valid` [N, R] bool, `class_logits` [N, R, C + 1] float32 with the background first, and
+            (R > 0), `rois_valid` [N, R] bool, `class_logits` [N, R, C + 1] float32 with the background first, and
             `mask_logits` [N, R, P, P, 2] float32 (outside, inside).
         image_sizes: [N, 2] int32, height and width of each image without its padding; boxes are clipped to it.
         inference_config: an InferenceConfig; gives `score_threshold`, `nms_threshold` and `max_detections` (D).
@@ -25,10 +27,10 @@ def detect(outputs, image_sizes, inference_config):
             mask_probs: [N, D, P, P] float32, the probability of each cell of the box to be inside the instance.
             num_detections: [N] int32, how many of the D are real.
     """
-    boxes = _clip(outputs["rois"], image_sizes)
+    boxes = clip(outputs["rois"], image_sizes)
     scores = _candidate_scores(outputs, inference_config.score_threshold)
     same = tf.eye(tf.shape(boxes)[1], dtype=tf.bool)
-    suppresses = (_pairwise_iou(boxes) > inference_config.nms_threshold) | same
+    suppresses = (iou(boxes, boxes) > inference_config.nms_threshold) | same
     rois, classes, scores = _greedy_selection(scores, suppresses, inference_config.max_detections)
 
     kept = scores > 0
@@ -52,16 +54,6 @@ def _candidate_scores(outputs, threshold):
     probabilities = tf.nn.softmax(outputs["class_logits"])[..., 1:]
     candidate = outputs["rois_valid"][..., None] & (probabilities > threshold)
     return tf.transpose(tf.where(candidate, probabilities, 0.0), [0, 2, 1])
-
-
-def _pairwise_iou(boxes):
-    """Returns the intersection over union [N, R, R] of every two boxes of an image; 0 with an empty box."""
-    low, high = boxes[..., :2], boxes[..., 2:]
-    areas = tf.reduce_prod(tf.maximum(high - low, 0.0), axis=-1)
-    overlap_low = tf.maximum(low[:, :, None], low[:, None])
-    overlap_high = tf.minimum(high[:, :, None], high[:, None])
-    overlap = tf.reduce_prod(tf.maximum(overlap_high - overlap_low, 0.0), axis=-1)
-    return tf.math.divide_no_nan(overlap, areas[:, :, None] + areas[:, None] - overlap)
 
 
 def _greedy_selection(scores, suppresses, limit):

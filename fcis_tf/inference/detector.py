@@ -12,7 +12,11 @@ class Detector:
     """
 
     def __init__(self, model, inference_config):
-        """Takes the network, an FCIS, and how to select its detections, an InferenceConfig."""
+        """Takes the network, an FCIS, and how to select its detections, an InferenceConfig.
+
+        The network's `second_pass` is set as the InferenceConfig has it.
+        """
+        model.second_pass = inference_config.second_pass
         self._model = model
         self._inference_config = inference_config
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from fcis_tf.data import read_image
 from fcis_tf.errors import UserError
 from fcis_tf.inference.coco_results import coco_results
+from fcis_tf.inference.photograph import read_photograph
 from fcis_tf.json_file import write_json
 from fcis_tf.visualization import draw_instances
 
@@ -40,7 +40,7 @@ def predict_files(predictor, paths, out, class_names, category_ids):
     try:
         for path, drawing in zip(tqdm(paths, desc="predict", unit=" images"), drawings, strict=True):
             try:
-                image = read_image(path)
+                image = read_photograph(path)
             except UserError as error:
                 tqdm.write(f"skipped: {error}", file=sys.stderr)
                 failures += 1

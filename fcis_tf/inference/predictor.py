@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from fcis_tf.data import prepare_image
+from fcis_tf.data import pad_image, prepare_image
 from fcis_tf.inference.detector import Detector
 from fcis_tf.inference.instances import Instances, render_instances
 
@@ -34,7 +34,8 @@ class Predictor:
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
     def _predict(self, image):
-        prepared, size = prepare_image(image, self._config.data.short_side, self._config.data.long_side)
-        detections = self._detector(prepared[None], size[None])
-        detections = tf.nest.map_structure(lambda batch: batch[0], detections)
+        resized, _ = prepare_image(image, self._config.data.short_side, self._config.data.long_side)
+        size = tf.shape(resized)[:2]
+        batch = self._detector(pad_image(resized)[None], size[None])
+        detections = {name: values[0] for name, values in batch.items()}
         return render_instances(detections, size, tf.shape(image)[:2], self._config.inference.binary_threshold)
