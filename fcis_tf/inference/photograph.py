@@ -20,11 +20,13 @@ def read_photograph(path):
     Raises:
         UserError: the file cannot be read or decoded.
     """
+    # The pixels are decoded as for training; Pillow contributes nothing but the orientation.
     try:
         picture = Image.fromarray(decode_image(str(path)).numpy())
+        with Image.open(path) as file:
+            picture.getexif()[ExifTags.Base.Orientation] = file.getexif().get(ExifTags.Base.Orientation, 1)
     except tf.errors.InvalidArgumentError as error:
         raise UserError(describe_data_error(error) or f"{path}: {error.message}") from None
-    # The network sees the same pixels as in training, so that Pillow contributes nothing but the orientation.
-    with Image.open(path) as file:
-        picture.getexif()[ExifTags.Base.Orientation] = file.getexif().get(ExifTags.Base.Orientation, 1)
+    except (OSError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: {error}") from None
     return np.asarray(ImageOps.exif_transpose(picture))

@@ -30,7 +30,7 @@ def draw_instances(image, boxes, classes, scores, masks, class_names):
         _paint_mask(drawn, mask, instance_color(index), line_width(image))
     labels = [class_names[label - 1] for label in classes]
     if scores is not None:
-        labels = [f"{label} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
+        labels = [f"{label}: {score:.2f}" for label, score in zip(labels, scores, strict=True)]
     return _draw_labels(drawn, boxes, labels)
 
 

@@ -1,0 +1,108 @@
+"""Prediction on image files."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fcis_tf.errors import UserError
+from fcis_tf.inference import Instances
+from fcis_tf.inference.photograph import read_photograph
+from fcis_tf.inference.predict_files import predict_files
+
+
+class CornerPredictor:
+    """Finds one pixel in every image: its top left corner."""
+
+    def predict(self, image):
+        mask = np.zeros((1, *image.shape[:2]), bool)
+        mask[0, 0, 0] = True
+        return Instances(np.float32([[0, 0, 1, 1]]), np.int32([1]), np.float32([0.5]), mask)
+
+
+def save(path, mode="RGB", size=(20, 10), **options):
+    Image.new(mode, size, 90 if mode in ("L", "I;16") else None).save(path, **options)
+    return path
+
+
+def predict(paths, out):
+    return predict_files(CornerPredictor(), paths, out, ["cat"], [7])
+
+
+def test_writes_a_drawing_for_each_image_and_all_results(tmp_path):
+    paths = [save(tmp_path / "000012.jpg"), save(tmp_path / "beach.png")]
+    out = tmp_path / "deep" / "out"
+    assert predict(paths, out) == (2, 0)
+
+    assert sorted(path.name for path in out.iterdir()) == ["000012.png", "beach.png", "instances.json"]
+    assert Image.open(out / "beach.png").size == (20, 10)
+    first, second = json.loads((out / "instances.json").read_text())
+    assert (first["image_id"], first["file_name"]) == (12, "000012.jpg")
+    assert (second["image_id"], second["file_name"]) == ("beach.png", "beach.png")
+    assert first["category_id"] == 7 and first["bbox"] == [0, 0, 1, 1] and first["score"] == 0.5
+    assert first["segmentation"]["size"] == [10, 20]
+
+
+def test_skips_what_is_not_an_image_and_names_it(tmp_path, capsys):
+    truncated = save(tmp_path / "truncated.png", size=(90, 90))
+    truncated.write_bytes(truncated.read_bytes()[:50])
+    text = tmp_path / "text.jpg"
+    text.write_text("no image")
+    empty = tmp_path / "empty.jpg"
+    empty.touch()
+    bad = [truncated, text, empty, tmp_path / "missing.jpg", tmp_path]
+    good = save(tmp_path / "good.jpg")
+
+    assert predict([*bad, good], tmp_path / "out") == (1, 5)
+    errors = [line for line in capsys.readouterr().err.splitlines() if "skipped" in line]
+    assert len(errors) == 5
+    for path, line in zip(bad, errors, strict=True):
+        assert str(path) in line
+    assert len(json.loads((tmp_path / "out" / "instances.json").read_text())) == 1
+
+
+@pytest.mark.parametrize(("mode", "name"), [("L", "a.png"), ("RGBA", "a.png"), ("CMYK", "a.jpg"), ("I;16", "a.png")])
+def test_reads_images_of_every_kind(tmp_path, mode, name):
+    image = read_photograph(save(tmp_path / name, mode))
+    assert image.shape == (10, 20, 3) and image.dtype == np.uint8
+
+
+def test_turns_photographs_the_way_up_that_they_were_taken(tmp_path):
+    stored = Image.fromarray(np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored.save(tmp_path / "phone.png", exif=exif)
+    image = read_photograph(tmp_path / "phone.png")
+    np.testing.assert_array_equal(image, np.rot90(np.asarray(stored), k=-1))
+
+
+def test_results_so_far_survive_an_interruption(tmp_path):
+    class Interrupted(CornerPredictor):
+        def predict(self, image):
+            if image.shape[0] == 11:
+                raise KeyboardInterrupt
+            return super().predict(image)
+
+    paths = [save(tmp_path / "a.jpg"), save(tmp_path / "b.jpg", size=(20, 11))]
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(Interrupted(), paths, tmp_path / "out", ["cat"], [7])
+    assert len(json.loads((tmp_path / "out" / "instances.json").read_text())) == 1
+    assert (tmp_path / "out" / "a.png").exists()
+
+
+def test_never_replaces_images_nor_drawings(tmp_path):
+    (tmp_path / "other").mkdir()
+    png, jpg = save(tmp_path / "a.png"), save(tmp_path / "other" / "a.jpg")
+    with pytest.raises(UserError, match="would replace the image"):
+        predict([png], tmp_path)
+    with pytest.raises(UserError, match="would replace the image"):
+        predict([jpg, png], tmp_path)
+    with pytest.raises(UserError, match="would replace that of"):
+        predict([png, jpg], tmp_path / "out")
+
+
+def test_names_a_directory_that_cannot_be_made(tmp_path):
+    image = save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="cannot make this directory"):
+        predict([image], image / "out")
