@@ -181,12 +181,15 @@ def _clean_runs(segmentation, height, width):
             if sum(counts) != height * width or min(counts) < 0:
                 raise _Unusable("unreadable run lengths")
             segmentation = coco_mask.frPyObjects(segmentation, height, width)
-        area = coco_mask.decode(segmentation).sum()
-    except (TypeError, ValueError, AttributeError):
+        mask = coco_mask.decode(segmentation)
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise _Unusable("unreadable run lengths") from None
-    if not area:
+    if mask.sum() != coco_mask.area(segmentation):
+        # pycocotools leaves pixels behind the last run as it found them in memory.
+        raise _Unusable("unreadable run lengths")
+    if not mask.any():
         raise _Unusable("empty masks")
-    return {"size": [height, width], "counts": segmentation["counts"]}
+    return coco_mask.encode(mask)
 
 
 def _merge_polygons(polygons, height, width):

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from fcis_tf.data.order import training_flip, training_index
-from fcis_tf.data.preparation import pad_image, prepare_image, resize_boxes
+from fcis_tf.data.preparation import pad_image, prepare_image
 from fcis_tf.errors import UserError
 
 
@@ -71,42 +71,51 @@ def _batch(examples, data_config, batch_size, drop_remainder):
     """Prepares and batches a dataset of (example, whether to flip it)."""
 
     def prepare(example, is_flipped):
-        return prepare_example(example, is_flipped, data_config.short_side, data_config.long_side)
+        return prepare_example(flip_example(example, is_flipped), data_config.short_side, data_config.long_side)
 
     prepared = examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     return prepared.padded_batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
 
 
-def prepare_example(example, is_flipped, short_side, long_side):
-    """Resizes, flips and pads an image together with its instances.
+def flip_example(example, is_flipped):
+    """Mirrors an image together with its instances, left and right.
 
     Args:
         example: dict of a source's `examples`.
-        is_flipped: bool scalar, whether to mirror left and right.
+        is_flipped: bool scalar, whether to do so.
+
+    Returns:
+        A dict like `example`.
+    """
+    image, boxes, masks = example["image"], example["boxes"], example["masks"]
+    width = tf.cast(tf.shape(image)[1], tf.float32)
+    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=1)
+    mirrored = {
+        "image": image[:, ::-1],
+        "boxes": tf.stack([ymin, width - xmax, ymax, width - xmin], axis=1),
+        "masks": masks[..., ::-1],
+    }
+    return example | {name: tf.where(is_flipped, value, example[name]) for name, value in mirrored.items()}
+
+
+def prepare_example(example, short_side, long_side):
+    """Resizes and pads an image, and brings its boxes to the new size.
+
+    Args:
+        example: dict of a source's `examples`.
         short_side, long_side: as `prepare_image` takes them.
 
     Returns:
         A dict as in `training_batches`, without the batch dimension.
     """
     image, scale = prepare_image(example["image"], short_side, long_side)
-    size = tf.shape(image)[:2]
-    boxes = resize_boxes(example["boxes"], scale)
-    masks = example["masks"]
-    image = tf.where(is_flipped, image[:, ::-1], image)
-    boxes = tf.where(is_flipped, _mirror_boxes(boxes, tf.cast(size[1], tf.float32)), boxes)
-    masks = tf.where(is_flipped, masks[..., ::-1], masks)
     return {
         "images": pad_image(image),
-        "image_sizes": size,
+        "image_sizes": tf.shape(image)[:2],
         "original_sizes": tf.shape(example["image"])[:2],
         "image_ids": example["image_id"],
-        "boxes": boxes,
+        "boxes": example["boxes"] * tf.tile(scale, [2]),
         "classes": example["classes"],
         "is_crowd": example["is_crowd"],
-        "masks": masks,
+        "masks": example["masks"],
     }
-
-
-def _mirror_boxes(boxes, width):
-    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=1)
-    return tf.stack([ymin, width - xmax, ymax, width - xmin], axis=1)

@@ -41,16 +41,3 @@ def pad_image(image):
     rest = -size % SIZE_MULTIPLE
     padded = tf.pad(image, [[0, rest[0]], [0, rest[1]], [0, 0]])
     return tf.ensure_shape(padded, [None, None, 3])
-
-
-def resize_boxes(boxes, scale):
-    """Scales boxes.
-
-    Args:
-        boxes: [G, 4] float32 (ymin, xmin, ymax, xmax).
-        scale: [2] float32 (y, x).
-
-    Returns:
-        [G, 4] float32.
-    """
-    return boxes * tf.tile(scale, [2])

@@ -1,0 +1,413 @@
+"""Images with annotations in COCO's format: what is read, and what is said about files that are wrong."""
+
+import io
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from fcis_tf.config import CocoDataset, DataConfig
+from fcis_tf.data import describe_data_error, evaluation_batches, load_dataset, training_batches
+from fcis_tf.data.mask_crops import crop_segmentation, decode_runs, encode_runs
+from fcis_tf.errors import UserError
+
+HEIGHT, WIDTH = 40, 60
+COCO100 = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco100"
+
+
+def triangle(**changes):
+    """An annotation: a polygon in image 1 of category 7."""
+    annotation = {
+        "id": 5,
+        "image_id": 1,
+        "category_id": 7,
+        "iscrowd": 0,
+        "bbox": [10, 5, 20, 30],
+        "area": 300,
+        "segmentation": [[10, 5, 30, 5, 30, 35]],
+    }
+    return annotation | changes
+
+
+def rectangle_runs(compressed, **changes):
+    """An annotation like `triangle` whose segmentation is a run-length encoding of its whole box."""
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8, order="F")
+    mask[5:35, 10:30] = 1
+    if compressed:
+        counts = coco_mask.encode(mask)["counts"].decode()
+    else:
+        counts = encode_runs(mask.T).tolist()
+    return triangle(segmentation={"size": [HEIGHT, WIDTH], "counts": counts}, **changes)
+
+
+class Folder:
+    """A data set in a temporary folder."""
+
+    def __init__(self, path):
+        self.images, self.annotations = path / "images", path / "instances.json"
+        self.content = {
+            "images": [{"id": 1, "file_name": "one.png", "height": HEIGHT, "width": WIDTH}],
+            "annotations": [triangle()],
+            "categories": [{"id": 7, "name": "kite"}, {"id": 3, "name": "apple"}],
+        }
+        colors = np.random.default_rng(0).integers(0, 256, (5, 6, 3), np.uint8)
+        self.picture = Image.fromarray(colors).resize((WIDTH, HEIGHT))
+        self.save(self.picture)
+
+    def save(self, picture, name="one.png", **options):
+        path = self.images / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path, **options)
+
+    def add_image(self, image_id, name, picture=None):
+        self.save(picture or self.picture, name)
+        self.content["images"].append({"id": image_id, "file_name": name, "height": HEIGHT, "width": WIDTH})
+
+    def config(self, **changes):
+        return CocoDataset(format="coco", images=self.images, annotations=self.annotations, **changes)
+
+    def load(self, mask_size=28, **changes):
+        if not self.annotations.exists():
+            self.annotations.write_text(json.dumps(self.content))
+        return load_dataset(self.config(**changes), mask_size, "data.train")
+
+    def error(self):
+        with pytest.raises(UserError) as caught:
+            self.load()
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    def example(self):
+        return examples(self.load())[0]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def examples(source):
+    return list(source.examples(tf.data.Dataset.range(source.size)).as_numpy_iterator())
+
+
+def data_config(config):
+    return DataConfig(train=config, eval=config, short_side=32, long_side=64)
+
+
+# Masks
+
+
+def test_runs_decode_to_the_masks_they_encode():
+    rng = np.random.default_rng(0)
+    masks = [rng.integers(0, 2, (9, 9)), np.zeros((9, 9)), np.ones((9, 9)), np.eye(9), 1 - np.eye(9)]
+    runs = [encode_runs(mask.astype(np.uint8)) for mask in masks]
+    assert all(len(lengths) % 2 == 0 and lengths.sum() == 81 for lengths in runs)
+    np.testing.assert_array_equal(decode_runs(tf.constant(np.concatenate(runs)), 9), masks)
+    assert decode_runs(tf.zeros([0], tf.int32), 9).shape == (0, 9, 9)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_run_length_masks_equal_pycocotools_cropped(folder, compressed):
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8, order="F")
+    mask[5:35, 10:30] = np.random.default_rng(1).integers(0, 2, (30, 20))
+    segmentation = {"size": [HEIGHT, WIDTH], "counts": coco_mask.encode(mask)["counts"].decode()}
+    if not compressed:
+        segmentation["counts"] = encode_runs(mask.T).tolist()
+    folder.content["annotations"] = [triangle(segmentation=segmentation)]
+    cropped = coco_mask.decode(coco_mask.encode(mask))[5:35, 10:30]
+    # 60 is a multiple of both sides: every pixel becomes a block.
+    (example,) = examples(folder.load(mask_size=60))
+    np.testing.assert_array_equal(example["masks"][0], cropped.repeat(2, axis=0).repeat(3, axis=1))
+
+
+def test_polygons_are_drawn_in_the_frame_of_their_box():
+    polygons = [[10.5, 5.0, 30.5, 5.0, 30.5, 35.0], [10.5, 20.0, 15.5, 20.0, 15.5, 35.0, 10.5, 35.0]]
+    mask = crop_segmentation(polygons, (5.0, 10.5, 35.0, 30.5), 60)
+    y, x = (np.mgrid[:60, :60] + 0.5) / 60
+    expected = (x > y) | ((y > 0.5) & (x < 0.25))
+    assert (mask == expected).mean() > 0.97
+
+
+# What is read
+
+
+def test_categories_are_numbered_by_ascending_id(folder):
+    source = folder.load()
+    assert source.class_names == ["apple", "kite"] and source.category_ids == [3, 7]
+    (example,) = examples(source)
+    assert example["image_id"] == 1 and example["classes"].tolist() == [2] and example["is_crowd"].tolist() == [False]
+    np.testing.assert_array_equal(example["boxes"], [[5, 10, 35, 30]])
+    np.testing.assert_array_equal(example["image"], np.asarray(folder.picture))
+    assert example["masks"].shape == (1, 28, 28) and example["masks"].dtype == np.uint8
+
+
+def test_crowds_are_kept_and_marked(folder):
+    folder.content["annotations"] = [rectangle_runs(compressed=False, iscrowd=1), triangle()]
+    source = folder.load()
+    assert examples(source)[0]["is_crowd"].tolist() == [True, False]
+    ground_truth = source.ground_truth()
+    assert [annotation["iscrowd"] for annotation in ground_truth.anns.values()] == [1, 0]
+    assert ground_truth.annToMask(ground_truth.anns[1]).sum() == 600
+
+
+def test_images_without_instances_are_evaluated_but_not_trained_on(folder):
+    folder.add_image(2, "two.png")
+    folder.add_image(4, "crowd.png")
+    folder.content["annotations"].append(rectangle_runs(compressed=True, iscrowd=1, image_id=4))
+    source = folder.load()
+    assert source.size == 3 and source.training_indices.tolist() == [0]
+    assert examples(source)[1]["boxes"].shape == (0, 4) and examples(source)[1]["masks"].shape == (0, 28, 28)
+    assert source.ground_truth().getImgIds() == [1, 2, 4]
+
+
+def test_no_instances_at_all(folder):
+    folder.content["annotations"] = []
+    source = folder.load()
+    assert examples(source)[0]["masks"].shape == (0, 28, 28)
+    with pytest.raises(UserError, match="data.train: no image has an instance"):
+        training_batches(source, data_config(folder.config()), 1, seed=0)
+
+
+def test_first_images_by_id(folder):
+    folder.add_image(3, "three.png")
+    folder.add_image(2, "two.png")
+    folder.content["annotations"].append(triangle(image_id=3))
+    source = folder.load(max_images=2)
+    assert [example["image_id"] for example in examples(source)] == [1, 2]
+    assert source.ground_truth().getImgIds() == [1, 2] and len(source.ground_truth().anns) == 1
+
+
+def test_file_names_with_subfolders(folder):
+    folder.add_image(2, "val/2014/two.png")
+    source = folder.load()
+    assert source.image_path(2) == str(folder.images / "val/2014/two.png")
+    assert len(examples(source)) == 2
+
+
+def test_ground_truth_numbers_annotations_from_one_and_prints_nothing(folder, capsys):
+    folder.content["annotations"] = [triangle(id=0), triangle(id=0)]
+    ground_truth = folder.load().ground_truth()
+    assert sorted(ground_truth.anns) == [1, 2]
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "box", [None, [10, 5, 0, 30], [10, 5, -3, -3], [100, 100, 5, 5], [1, 2], "box", [0, 0, None, 1]]
+)
+def test_box_that_is_missing_or_wrong_is_taken_from_the_segmentation(folder, box):
+    folder.content["annotations"] = [rectangle_runs(compressed=True, bbox=box)]
+    np.testing.assert_array_equal(folder.example()["boxes"], [[5, 10, 35, 30]])
+
+
+def test_box_is_clipped_to_the_image(folder):
+    folder.content["annotations"] = [triangle(bbox=[-5, 10.5, 200, 20])]
+    np.testing.assert_array_equal(folder.example()["boxes"], [[10.5, 0, 30.5, 60]])
+
+
+def test_unusable_annotations_are_counted_by_kind_in_one_warning(folder, caplog):
+    folder.content["annotations"] = [
+        triangle(),
+        triangle(segmentation=[[10, 5, 30, 5]]),
+        triangle(segmentation=[[10, 5, 20, 5, 30, 5]]),
+        triangle(segmentation=[[10, 5, 20, 5, "a", 5]]),
+        triangle(segmentation=[[100, 100, 120, 100, 120, 130]], bbox=[100, 100, 20, 30]),
+        triangle(segmentation=None),
+        triangle(segmentation={"size": [3, 3], "counts": [9]}),
+        triangle(segmentation={"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}),
+        triangle(segmentation={"size": [HEIGHT, WIDTH], "counts": [1, 2]}),
+        triangle(segmentation={"size": [HEIGHT, WIDTH], "counts": "not runs"}),
+        triangle(segmentation={"size": [HEIGHT, WIDTH]}),
+    ]
+    with caplog.at_level(logging.WARNING):
+        source = folder.load()
+    assert len(examples(source)[0]["boxes"]) == 1
+    assert len(source.ground_truth().anns) == 1
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"data.train.annotations: {folder.annotations}: skipped 10 annotations: "
+        "1 with boxes that are empty or outside of the image, 3 with degenerate polygons, 1 with empty masks, "
+        "1 with masks of another size than the image's, 1 with no segmentation, 3 with unreadable run lengths"
+    )
+
+
+def test_degenerate_polygon_beside_a_good_one_is_left_out(folder):
+    folder.content["annotations"] = [triangle(segmentation=[[1, 1, 2, 2], *triangle()["segmentation"]])]
+    source = folder.load()
+    assert source.ground_truth().anns[1]["segmentation"] == triangle()["segmentation"]
+
+
+# Kinds of images
+
+
+def test_grey_alpha_palette_and_16_bit_images(folder):
+    rgb = np.asarray(folder.picture)
+    grey = np.asarray(folder.picture.convert("L"))
+    alpha = folder.picture.convert("RGBA")
+    alpha.putalpha(100)
+    palette = folder.picture.quantize(256)
+    deep = Image.fromarray(grey.astype(np.uint16) * 256 + 77)
+    pictures = {
+        "grey.png": (folder.picture.convert("L"), grey[..., None]),
+        "alpha.png": (alpha, rgb),
+        "grey_alpha.png": (folder.picture.convert("LA"), grey[..., None]),
+        "palette.png": (palette, np.asarray(palette.convert("RGB"))),
+        "deep.png": (deep, grey[..., None]),
+        "plain.bmp": (folder.picture, rgb),
+        "animation.gif": (palette, np.asarray(palette.convert("RGB"))),
+    }
+    for image_id, (name, (picture, _)) in enumerate(pictures.items(), start=2):
+        folder.add_image(image_id, name, picture)
+    for example, (_, expected) in zip(examples(folder.load())[1:], pictures.values(), strict=True):
+        np.testing.assert_array_equal(example["image"], np.broadcast_to(expected, rgb.shape))
+
+
+def test_grey_and_cmyk_jpeg(folder):
+    folder.add_image(2, "grey.jpg", folder.picture.convert("L"))
+    folder.add_image(3, "cmyk.jpg", folder.picture.convert("CMYK"))
+    _, grey, cmyk = (example["image"].astype(int) for example in examples(folder.load()))
+    rgb = np.asarray(folder.picture).astype(int)
+    assert (grey[..., 0] == grey[..., 2]).all()
+    assert abs(grey[..., 0] - np.asarray(folder.picture.convert("L"))).mean() < 3
+    assert abs(cmyk - rgb).mean() < 10
+
+
+# Files that are wrong
+
+
+def test_missing_annotation_file(folder):
+    folder.annotations.mkdir()
+    assert folder.error() == f"data.train.annotations: {folder.annotations}: cannot be read: Is a directory"
+    folder.annotations.rmdir()
+    with pytest.raises(UserError, match=r"^data.train.annotations: .*no such file; COCO can be had from https://coco"):
+        load_dataset(folder.config(), 28, "data.train")
+
+
+def test_missing_images_folder(folder):
+    folder.images.rename(folder.images.with_name("elsewhere"))
+    message = folder.error()
+    assert message.startswith(f"data.train.images: {folder.images}: no such folder") and "cocodataset.org" in message
+
+
+@pytest.mark.parametrize("text", ["not json", "", "\xff", '{"images": ['])
+def test_annotations_that_are_not_json(folder, text):
+    folder.annotations.write_bytes(text.encode("latin-1"))
+    assert f"{folder.annotations}: not JSON" in folder.error()
+
+
+@pytest.mark.parametrize("content", [[], 3, {}, {"images": [], "annotations": []}, {"images": 3}])
+def test_json_that_is_not_coco(folder, content):
+    folder.annotations.write_text(json.dumps(content))
+    assert f"{folder.annotations}: not COCO JSON: expected an object with the lists" in folder.error()
+
+
+@pytest.mark.parametrize(
+    "field, expected",
+    [
+        ("images", "images[0]: not COCO JSON: expected an object with id of type int"),
+        ("categories", "categories[0]: not COCO JSON: expected an object with id of type int"),
+        ("annotations", "annotations[0]: not COCO JSON: expected an object with image_id of type int"),
+    ],
+)
+def test_entries_that_are_not_coco(folder, field, expected):
+    folder.content[field] = [{"name": "x"}]
+    assert expected in folder.error()
+
+
+@pytest.mark.parametrize("field", ["images", "categories"])
+def test_empty_lists(folder, field):
+    folder.content[field] = []
+    assert f"{folder.annotations}: the list {field} is empty" in folder.error()
+
+
+def test_image_id_without_a_file(folder):
+    (folder.images / "one.png").unlink()
+    assert folder.error() == f"data.train.images: image id 1 has no file {folder.images / 'one.png'}"
+
+
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        ({"image_id": 99}, "annotations[0]: image id 99 isn't in the list images"),
+        ({"category_id": 99}, "annotations[0]: category id 99 isn't in the list categories"),
+    ],
+)
+def test_annotation_of_an_unknown_image_or_category(folder, change, expected):
+    folder.content["annotations"] = [triangle(**change)]
+    assert expected in folder.error()
+
+
+def test_ids_that_stand_there_twice(folder):
+    folder.add_image(1, "two.png")
+    assert "images: id 1 stands there twice" in folder.error()
+
+
+@pytest.mark.parametrize("name", ["../one.png", "a/../../one.png", "/etc/hostname"])
+def test_file_name_that_leaves_the_folder(folder, name):
+    folder.content["images"][0]["file_name"] = name
+    assert "lies outside of the images folder" in folder.error()
+
+
+def encoded(picture, image_format):
+    buffer = io.BytesIO()
+    picture.save(buffer, image_format)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("truncated.jpg", lambda picture: encoded(picture, "JPEG")[:-300]),
+        ("truncated.png", lambda picture: encoded(picture, "PNG")[:-40]),
+        ("text é [1].png", lambda picture: b"hello"),
+        ("empty.jpg", lambda picture: b""),
+    ],
+)
+def test_file_that_cannot_be_decoded_is_named(folder, name, content):
+    folder.add_image(2, name)
+    folder.content["annotations"].append(triangle(image_id=2))
+    (folder.images / name).write_bytes(content(folder.picture))
+    source, config = folder.load(), data_config(folder.config())
+    for batches in (training_batches(source, config, 1, seed=0), evaluation_batches(source, config)):
+        with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+            list(batches.take(2))
+        problem = "missing, truncated or not a JPEG, PNG, GIF, BMP or WebP image"
+        assert describe_data_error(caught.value) == f"{folder.images / name}: {problem}"
+
+
+def test_image_of_another_size_than_annotated_is_named(folder):
+    folder.save(folder.picture.resize((WIDTH, HEIGHT + 1)))
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        examples(folder.load())
+    message = describe_data_error(caught.value)
+    assert message == f"{folder.images / 'one.png'}: height and width aren't those that the annotations give"
+
+
+def test_other_errors_are_not_described():
+    assert describe_data_error(tf.errors.InvalidArgumentError(None, None, "shapes differ")) is None
+
+
+# Real photographs
+
+
+@pytest.mark.skipif(not COCO100.is_dir(), reason="needs the sample of COCO")
+def test_coco100():
+    config = CocoDataset(
+        format="coco", images=COCO100 / "images", annotations=COCO100 / "instances.json", max_images=12
+    )
+    source = load_dataset(config, 56, "data.eval")
+    assert len(source.class_names) == 80 and source.size == 12
+    ground_truth = source.ground_truth()
+    for batch in evaluation_batches(source, data_config(config)).as_numpy_iterator():
+        annotations = ground_truth.imgToAnns[int(batch["image_ids"][0])]
+        assert len(annotations) == batch["boxes"].shape[1]
+        for annotation, mask, label in zip(annotations, batch["masks"][0], batch["classes"][0], strict=True):
+            x, y, width, height = np.round(annotation["bbox"]).astype(int)
+            whole = ground_truth.annToMask(annotation)
+            assert source.category_ids[label - 1] == annotation["category_id"]
+            if min(width, height) >= 28:
+                assert abs(mask.mean() - whole[y : y + height, x : x + width].mean()) < 0.03
