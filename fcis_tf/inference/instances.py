@@ -24,7 +24,7 @@ class Instances(NamedTuple):
     masks: Any
 
 
-@tf.function
+@tf.function(reduce_retracing=True)
 def render_instances(detections, image_size, original_size, binary_threshold):
     """Renders the detections of one image at the image's original resolution.
 

@@ -7,6 +7,9 @@ from PIL import ExifTags, Image, ImageOps
 from fcis_tf.data import decode_image, describe_data_error
 from fcis_tf.errors import UserError
 
+# Only within a graph do decoding errors name the file.
+_decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)])
+
 
 def read_photograph(path):
     """Reads an image file the way up that its EXIF data says, as viewers show it.
@@ -22,7 +25,7 @@ def read_photograph(path):
     """
     # The pixels are decoded as for training; Pillow contributes nothing but the orientation.
     try:
-        picture = Image.fromarray(decode_image(str(path)).numpy())
+        picture = Image.fromarray(_decode(str(path)).numpy())
         with Image.open(path) as file:
             picture.getexif()[ExifTags.Base.Orientation] = file.getexif().get(ExifTags.Base.Orientation, 1)
     except tf.errors.InvalidArgumentError as error:

@@ -1,6 +1,7 @@
 """Prediction on image files."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_skips_what_is_not_an_image_and_names_it(tmp_path, capsys):
     errors = [line for line in capsys.readouterr().err.splitlines() if "skipped" in line]
     assert len(errors) == 5
     for path, line in zip(bad, errors, strict=True):
-        assert str(path) in line
+        assert re.search(f"skipped: {path}: missing, truncated or not", line)
     assert len(json.loads((tmp_path / "out" / "instances.json").read_text())) == 1
 
 
