@@ -13,7 +13,7 @@ def detect(outputs, image_sizes, inference_config):
     most probable foreground class, then serves all of them, as in the paper's authors' code.
 
     Args:
-        outputs: the model's outputs for a batch of N images: `rois` [N, R, 4] float32 in pixels of the padded images,
+        outputs: the model's outputs for a batch of N images: `rois` [N, R, 4] float32 in pixels of the padded images
             (R > 0), `rois_valid` [N, R] bool, `class_logits` [N, R, C + 1] float32 with the background first, and
             `mask_logits` [N, R, P, P, 2] float32 (outside, inside).
         image_sizes: [N, 2] int32, height and width of each image without its padding; boxes are clipped to it.
@@ -42,11 +42,6 @@ def detect(outputs, image_sizes, inference_config):
         "mask_probs": tf.where(kept[..., None, None], mask_probs, 0.0),
         "num_detections": tf.reduce_sum(tf.cast(kept, tf.int32), axis=1),
     }
-
-
-def _clip(boxes, image_sizes):
-    sizes = tf.cast(image_sizes, boxes.dtype)
-    return tf.clip_by_value(boxes, 0.0, tf.tile(sizes, [1, 2])[:, None])
 
 
 def _candidate_scores(outputs, threshold):
