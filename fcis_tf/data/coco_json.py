@@ -129,15 +129,18 @@ def _read_annotations(content, images, used, categories, where):
 def _clean_annotation(entry, image):
     height, width = image["height"], image["width"]
     segmentation = _clean_segmentation(entry.get("segmentation"), height, width)
-    mask = segmentation if isinstance(segmentation, dict) else _merge_polygons(segmentation, height, width)
-    box = _clip_box(entry.get("bbox"), height, width) or _clip_box(coco_mask.toBbox(mask).tolist(), height, width)
+    box, area = _clip_box(entry.get("bbox"), height, width), entry.get("area")
+    if box is None or not _is_number(area):
+        mask = _draw(segmentation, height, width)
+        box = box or _clip_box(coco_mask.toBbox(mask).tolist(), height, width)
+        area = area if _is_number(area) else coco_mask.area(mask)
     if box is None:
         raise _Unusable("boxes that are empty or outside of the image")
     return {
         "image_id": entry["image_id"],
         "category_id": entry["category_id"],
         "iscrowd": int(bool(entry.get("iscrowd", 0))),
-        "area": float(entry["area"]) if _is_number(entry.get("area")) else float(coco_mask.area(mask)),
+        "area": float(area),
         "bbox": box,
         "segmentation": segmentation,
     }
@@ -192,8 +195,11 @@ def _clean_runs(segmentation, height, width):
     return coco_mask.encode(mask)
 
 
-def _merge_polygons(polygons, height, width):
-    return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+def _draw(segmentation, height, width):
+    """Returns a segmentation as one compressed run-length encoding."""
+    if isinstance(segmentation, dict):
+        return segmentation
+    return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
 
 
 def _clip_box(box, height, width):

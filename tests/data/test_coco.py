@@ -204,6 +204,11 @@ def test_box_that_is_missing_or_wrong_is_taken_from_the_segmentation(folder, box
     np.testing.assert_array_equal(folder.example()["boxes"], [[5, 10, 35, 30]])
 
 
+def test_missing_area_is_taken_from_the_segmentation(folder):
+    folder.content["annotations"] = [rectangle_runs(compressed=True, area=None)]
+    assert folder.load().ground_truth().anns[1]["area"] == 600
+
+
 def test_box_is_clipped_to_the_image(folder):
     folder.content["annotations"] = [triangle(bbox=[-5, 10.5, 200, 20])]
     np.testing.assert_array_equal(folder.example()["boxes"], [[10.5, 0, 30.5, 60]])
