@@ -1,0 +1,34 @@
+# Every target does the set-up that it needs; `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO_DIR ?= runs/digits
+
+.PHONY: help setup demo test test-slow lint clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: .venv/.complete  ## make .venv with all that is needed
+
+.venv/.complete: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || \
+	  { $(PYTHON) --version; echo 'Python 3.10, 3.11 or 3.12 is needed: make setup PYTHON=python3.12'; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r requirements.txt
+	@touch $@
+
+demo: setup  ## train FCIS on scenes of digits, evaluate it, and draw what it finds
+	$(BIN)/python -m fcis_tf.demo $(DEMO_DIR)
+
+test: setup  ## run the tests
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -q
+
+test-slow: setup  ## run the tests that take minutes
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -q -m slow
+
+lint: setup  ## check the style
+	$(BIN)/ruff check .
+
+clean:  ## remove what make made, but not runs/
+	rm -rf .venv .pytest_cache .hypothesis .ruff_cache

@@ -1,0 +1,142 @@
+"""The directory that holds a training run: configuration, classes, checkpoints, curves."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import tensorflow as tf
+
+from fcis_tf.compatibility import check_same_classes, check_same_model
+from fcis_tf.config import Config, load_config, save_config
+from fcis_tf.errors import UserError
+from fcis_tf.json_file import write_json
+from fcis_tf.models import FCIS
+
+CONFIG_FILE = "config.yaml"
+CLASSES_FILE = "classes.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """A network with its weights and all that is needed to use it.
+
+    Attributes:
+        model: FCIS.
+        config: the Config that it was trained with.
+        class_names: of labels 1 to C.
+        category_ids: of labels 1 to C, in the annotations that it was trained on.
+        step: the training step that the weights are from.
+    """
+
+    model: FCIS
+    config: Config
+    class_names: list
+    category_ids: list
+    step: int
+
+
+def build_model(config, num_classes):
+    """Makes an FCIS with all its variables created, at random.
+
+    Args:
+        config: a Config.
+        num_classes: C, without the background.
+    """
+    model = FCIS(config.model, num_classes, second_pass=config.inference.second_pass, name="fcis")
+    model(tf.zeros([1, 64, 64, 3]))
+    return model
+
+
+def checkpoint_manager(model, optimizer, step, model_dir, config):
+    """Returns the tf.train.CheckpointManager of a model directory.
+
+    Args:
+        model: FCIS.
+        optimizer: keras.optimizers.Optimizer.
+        step: int64 tf.Variable, the global step.
+        model_dir: the directory.
+        config: a `fcis_tf.config.TrainingConfig`, which says how often to save and how many to keep.
+    """
+    return tf.train.CheckpointManager(
+        tf.train.Checkpoint(model=model, optimizer=optimizer, global_step=step),
+        str(model_dir),
+        max_to_keep=config.keep_checkpoints,
+        checkpoint_name="checkpoint",
+        step_counter=step,
+        checkpoint_interval=config.checkpoint_every,
+    )
+
+
+def open_for_training(model_dir, config, source, resume):
+    """Prepares a model directory, new or that of an interrupted run, for training.
+
+    Args:
+        model_dir: created where it is missing.
+        config: the Config to train with.
+        source: the training data set; its classes are written down.
+        resume: whether to continue a run that is there.
+
+    Raises:
+        UserError: there is a run that must not be continued, or one of another network or other classes.
+    """
+    model_dir = Path(model_dir)
+    if tf.train.latest_checkpoint(str(model_dir)):
+        if not resume:
+            raise UserError(f"--model-dir {model_dir}: holds checkpoints already; name another, or leave out --no-resume")
+        names, _ = _read_classes(model_dir)
+        check_same_model(config, "this configuration", load_config(model_dir / CONFIG_FILE), model_dir)
+        check_same_classes(source.class_names, "this configuration", names, model_dir)
+    try:
+        model_dir.mkdir(parents=True, exist_ok=True)
+        save_config(config, model_dir / CONFIG_FILE)
+        write_json({"names": source.class_names, "category_ids": source.category_ids}, model_dir / CLASSES_FILE)
+    except OSError as error:
+        raise UserError(f"--model-dir {model_dir}: cannot write there: {error.strerror}") from None
+
+
+def load_trained(model_dir):
+    """Loads the newest weights of a model directory.
+
+    Args:
+        model_dir: a directory that train.py wrote.
+
+    Returns:
+        A TrainedModel.
+
+    Raises:
+        UserError: something is missing, damaged, or does not fit together; the message names it.
+    """
+    model_dir = Path(model_dir)
+    if not model_dir.is_dir():
+        raise UserError(f"--model-dir {model_dir}: no such directory; train.py makes one")
+    config = load_config(model_dir / CONFIG_FILE)
+    names, category_ids = _read_classes(model_dir)
+    path = tf.train.latest_checkpoint(str(model_dir))
+    if not path:
+        raise UserError(f"--model-dir {model_dir}: no checkpoint there yet; train.py writes them")
+    model = build_model(config, len(names))
+    step = tf.Variable(0, dtype=tf.int64)
+    restore(tf.train.Checkpoint(model=model, global_step=step), path)
+    return TrainedModel(model, config, names, category_ids, int(step.numpy()))
+
+
+def restore(checkpoint, path):
+    """Restores all of a tf.train.Checkpoint's objects from a file.
+
+    Raises:
+        UserError: the file is damaged or was written by another network.
+    """
+    try:
+        checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
+    except (tf.errors.OpError, ValueError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: damaged, or written by another network: {reason}") from None
+
+
+def _read_classes(model_dir):
+    path = model_dir / CLASSES_FILE
+    try:
+        classes = json.loads(path.read_text())
+        return list(classes["names"]), list(classes["category_ids"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: missing or damaged; train.py writes it beside the checkpoints") from None

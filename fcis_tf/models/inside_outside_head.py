@@ -1,0 +1,83 @@
+"""The position-sensitive inside/outside head (FCIS sections 3.1 and 3.2)."""
+
+import keras
+import tensorflow as tf
+
+from fcis_tf.ops import ps_assemble, ps_roi_pool
+
+
+@keras.saving.register_keras_serializable("fcis_tf")
+class InsideOutsideHead(keras.Layer):
+    """Computes the score maps and box maps of an image, and assembles them for any number of RoIs.
+
+    Nothing is learned per RoI: all weights act on the whole image, once.
+
+    Args:
+        num_classes: C, without the background.
+        channels: of the 1x1 convolution that reduces conv5.
+        group_size: k.
+        pooled_size: P.
+        stride: pixels of the image per cell of conv5.
+
+    Call arguments:
+        features: [N, H, W, D], conv5.
+
+    Returns:
+        score_maps [N, H, W, k * k * (C + 1) * 2] and box_maps [N, H, W, k * k * 4].
+    """
+
+    def __init__(self, num_classes, channels=1024, group_size=7, pooled_size=21, stride=16, **kwargs):
+        super().__init__(**kwargs)
+        self.config = {
+            "num_classes": num_classes,
+            "channels": channels,
+            "group_size": group_size,
+            "pooled_size": pooled_size,
+            "stride": stride,
+        }
+        self.pooling = {"group_size": group_size, "pooled_size": pooled_size, "stride": stride}
+        self.reduce = keras.layers.Conv2D(
+            channels, 1, activation="relu", kernel_initializer="he_normal", name="reduce"
+        )
+        small = keras.initializers.RandomNormal(stddev=0.01)
+        self.score_maps = keras.layers.Conv2D(
+            group_size**2 * (num_classes + 1) * 2, 1, kernel_initializer=small, name="score_maps"
+        )
+        self.box_maps = keras.layers.Conv2D(group_size**2 * 4, 1, kernel_initializer=small, name="box_maps")
+
+    def build(self, shape):
+        self.reduce.build(shape)
+        shape = self.reduce.compute_output_shape(shape)
+        self.score_maps.build(shape)
+        self.box_maps.build(shape)
+
+    def call(self, features):
+        features = self.reduce(features)
+        return self.score_maps(features), self.box_maps(features)
+
+    def assemble(self, score_maps, box_maps, rois, labels=None):
+        """Assembles the outputs of every RoI.
+
+        Args:
+            score_maps, box_maps: as `call` returns them.
+            rois: [N, R, 4] float32 in pixels.
+            labels: [N, R] int32, the class whose mask is wanted; None for the best foreground class.
+
+        Returns:
+            class_logits [N, R, C + 1], mask_logits [N, R, P, P, 2] (outside, inside) and box_offsets [N, R, 4]
+            (dy, dx, dh, dw, in units of the box targets' standard deviations), float32.
+        """
+        batch, count = tf.unstack(tf.shape(rois)[:2])
+        flat = tf.reshape(rois, [-1, 4])
+        images = tf.repeat(tf.range(batch), count)
+        labels = None if labels is None else tf.reshape(labels, [-1])
+        class_logits, mask_logits = ps_assemble(score_maps, flat, images, labels, **self.pooling)
+        box_offsets = tf.reduce_mean(ps_roi_pool(box_maps, flat, images, **self.pooling), axis=(1, 2))
+
+        def by_image(x):
+            return tf.cast(tf.reshape(x, tf.concat([[batch, count], tf.shape(x)[1:]], axis=0)), tf.float32)
+
+        return by_image(class_logits), by_image(mask_logits), by_image(box_offsets)
+
+    def get_config(self):
+        return {**super().get_config(), **self.config}

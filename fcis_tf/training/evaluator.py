@@ -1,0 +1,33 @@
+"""Evaluation during training, as Orbit calls it."""
+
+import orbit
+
+from fcis_tf.evaluation import evaluate
+from fcis_tf.json_file import write_json
+
+
+class Evaluator(orbit.AbstractEvaluator):
+    """Evaluates the network as it is on the whole evaluation set and writes metrics.json.
+
+    Args:
+        detector: a Detector.
+        source: the evaluation set, from `load_dataset`.
+        config: a Config.
+        model_dir: where metrics.json goes.
+
+    Attributes:
+        metrics: CocoMetrics of the last evaluation, None before the first.
+    """
+
+    def __init__(self, detector, source, config, model_dir):
+        self.metrics = None
+        self._detector = detector
+        self._source = source
+        self._config = config
+        self._path = model_dir / "metrics.json"
+
+    def evaluate(self, num_steps):
+        """Returns the metrics, nested by where TensorBoard shows them; `num_steps` has no meaning here."""
+        self.metrics = evaluate(self._detector, self._source, self._config)
+        write_json(self.metrics.summary, self._path)
+        return self.metrics.summary

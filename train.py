@@ -1,0 +1,42 @@
+#!/usr/bin/env python
+"""Trains a network."""
+
+import argparse
+from pathlib import Path
+
+from fcis_tf.command_line import add_override_argument, run_program
+from fcis_tf.config import load_config
+from fcis_tf.evaluation import metrics_table
+from fcis_tf.training import train
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description="Trains a network on data.train, continuing an interrupted run where it stopped, and evaluates it "
+        "on data.eval. Watch it with: tensorboard --logdir MODEL_DIR",
+    )
+    parser.add_argument("--config", required=True, type=Path, help="YAML file, e.g. configs/digits.yaml")
+    parser.add_argument(
+        "--model-dir", type=Path, help="directory for checkpoints, curves and metrics [runs/NAME of the config]"
+    )
+    parser.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="continue from the newest checkpoint in --model-dir, if there is one",
+    )
+    add_override_argument(parser)
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    config = load_config(arguments.config, arguments.override)
+    model_dir = arguments.model_dir or Path("runs") / arguments.config.stem
+    print(f"training in {model_dir}; watch it with: tensorboard --logdir {model_dir}")
+    metrics = train(config, model_dir, resume=arguments.resume)
+    print(f"\n{metrics_table(metrics)}\n\ncheckpoints, curves and metrics.json are in {model_dir}")
+
+
+if __name__ == "__main__":
+    run_program(main)
