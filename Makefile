@@ -11,11 +11,11 @@ help:  ## list the targets
 
 setup: .venv/.complete  ## make .venv with all that is needed
 
-.venv/.complete: requirements.txt
+.venv/.complete: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || \
 	  { $(PYTHON) --version; echo 'Python 3.10, 3.11 or 3.12 is needed: make setup PYTHON=python3.12'; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r requirements.txt
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps -r constraints.txt
 	@touch $@
 
 demo: setup  ## train FCIS on scenes of digits, evaluate it, and draw what it finds
