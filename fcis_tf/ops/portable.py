@@ -14,13 +14,15 @@ def ps_roi_pool(features, boxes, box_indices, group_size, pooled_size, stride):
     rows = _bins(boxes[:, 0], boxes[:, 2], height, pooled_size, stride)
     columns = _bins(boxes[:, 1], boxes[:, 3], width, pooled_size, stride)
     cells, bins = _cells_of_bins(rows, columns, box_indices, height, width, group_size, pooled_size)
+    count = tf.shape(boxes)[0] * pooled_size**2
+    # One pair more, which is thrown away: without any, the gradient would be memory that nothing was written to.
     pooled = tf.sparse.segment_mean(
         tf.reshape(tf.cast(features, tf.float32), [batch * height * width * group_size**2, depth]),
-        cells,
-        bins,
-        num_segments=tf.shape(boxes)[0] * pooled_size**2,
+        tf.concat([cells, [0]], axis=0),
+        tf.concat([bins, [count]], axis=0),
+        num_segments=count + 1,
     )
-    pooled = tf.reshape(pooled, [tf.shape(boxes)[0], pooled_size, pooled_size, depth])
+    pooled = tf.reshape(pooled[:count], [tf.shape(boxes)[0], pooled_size, pooled_size, depth])
     return tf.cast(pooled, features.dtype)
 
 

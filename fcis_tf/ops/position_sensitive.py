@@ -90,6 +90,7 @@ def _checked(features, boxes, box_indices, depth, group_size, pooled_size, imple
     channels = features.shape[-1]
     if channels is None or channels % (group_size**2 * depth):
         raise ValueError(f"expected channels in multiples of {group_size**2 * depth}, found {channels}")
-    boxes = tf.ensure_shape(tf.cast(boxes, tf.float32), [None, 4])
-    box_indices = tf.ensure_shape(tf.cast(box_indices, tf.int32), [None])
+    boxes, box_indices = tf.cast(boxes, tf.float32), tf.cast(box_indices, tf.int32)
+    boxes.shape.assert_is_compatible_with([None, 4])
+    box_indices.shape.assert_is_compatible_with([None])
     return features, boxes, box_indices
