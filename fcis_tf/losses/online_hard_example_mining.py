@@ -21,8 +21,8 @@ class OnlineHardExampleMining(keras.Layer):
         [N, R] bool, with min(rois_per_image, valid RoIs) selected in each row; no gradient passes.
     """
 
-    def __init__(self, rois_per_image=128, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
+    def __init__(self, rois_per_image=128, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
         self.rois_per_image = rois_per_image
 
     def call(self, losses, valid):
