@@ -118,7 +118,7 @@ class Stem(keras.Layer):
     def __init__(self, norm, **kwargs):
         super().__init__(**kwargs)
         self.convolution = ConvolutionAndNorm(64, 7, norm, stride=2, name="conv")
-        self.pad = keras.layers.ZeroPadding2D(((0, 1), (0, 1)))
+        self.pad = keras.layers.ZeroPadding2D(((0, 2), (0, 2)))
         self.pool = keras.layers.MaxPooling2D(3, strides=2)
 
     def build(self, shape):
@@ -129,7 +129,7 @@ class Stem(keras.Layer):
         return self.pool.compute_output_shape(shape)
 
     def call(self, images, training=False):
-        # After ReLU a padding of zeros never wins a maximum.
+        # After ReLU a padding of zeros never wins a maximum. Of an even size the second zero is never read.
         return self.pool(self.pad(self.convolution(images, training=training)))
 
 
