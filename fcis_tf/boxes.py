@@ -60,3 +60,18 @@ def clip(boxes, image_sizes):
     """Returns boxes [N, B, 4] clipped to images of size (height, width) [N, 2]."""
     limits = tf.tile(tf.cast(image_sizes, boxes.dtype), [1, 2])[:, None, :]
     return tf.clip_by_value(boxes, 0.0, limits)
+
+
+def tight_boxes(masks):
+    """Returns the smallest boxes [D, 4], half-open, around masks [D, H, W] bool of at least one pixel each."""
+    ymin, ymax = _extent(tf.reduce_any(masks, axis=2))
+    xmin, xmax = _extent(tf.reduce_any(masks, axis=1))
+    return tf.cast(tf.stack([ymin, xmin, ymax, xmax], axis=1), tf.float32)
+
+
+def _extent(occupied):
+    """Returns the index of the first True of each row of [D, L] bool, and that after the last."""
+    positions = tf.range(tf.shape(occupied)[1])
+    first = tf.reduce_min(tf.where(occupied, positions, tf.int32.max), axis=1)
+    last = tf.reduce_max(tf.where(occupied, positions, -1), axis=1)
+    return first, last + 1

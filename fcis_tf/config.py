@@ -62,8 +62,8 @@ class DigitsDataset(Section):
     split: Literal["train", "eval"]
     # Number of scenes; 0 for an endless stream (training only).
     scenes: int = Field(0, ge=0)
-    height: PositiveInt = 256
-    width: PositiveInt = 320
+    height: int = Field(256, ge=32)
+    width: int = Field(320, ge=32)
     max_digits: PositiveInt = 8
     seed: int = 0
 

@@ -6,6 +6,8 @@ import numpy as np
 import sklearn.datasets
 import tensorflow as tf
 
+from fcis_tf.boxes import tight_boxes
+
 CLASS_NAMES = [str(digit) for digit in range(10)]
 
 # Where the ink's level (0 to 1) reaches this, the pixel belongs to the digit.
@@ -53,7 +55,7 @@ def load_glyphs(split):
     counts = np.bincount(samples.target[rows], minlength=len(CLASS_NAMES))
     return Glyphs(
         ink=tf.constant(np.round(ink * 255).astype(np.uint8)),
-        boxes=tf.constant(_tight_boxes(ink >= INK_THRESHOLD)),
+        boxes=tight_boxes(ink >= INK_THRESHOLD),
         starts=tf.constant(np.cumsum(counts) - counts, tf.int32),
         counts=tf.constant(counts, tf.int32),
         sample_ids=rows,
@@ -74,12 +76,3 @@ def _enlarge(images):
     images = np.pad(images, margins)[..., None]
     side = (_SAMPLE_SIZE + 2 * _MARGIN) * _ENLARGEMENT
     return np.clip(tf.image.resize(images, (side, side), "bicubic")[..., 0].numpy(), 0, 1)
-
-
-def _tight_boxes(masks):
-    sides = []
-    for axis in (2, 1):
-        occupied = masks.any(axis)
-        sides.append((occupied.argmax(1), occupied.shape[1] - occupied[:, ::-1].argmax(1)))
-    (ymin, ymax), (xmin, xmax) = sides
-    return np.stack([ymin, xmin, ymax, xmax], axis=1).astype(np.float32)

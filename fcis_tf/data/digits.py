@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 from pycocotools import mask as coco_mask
 
+from fcis_tf.boxes import tight_boxes
 from fcis_tf.data.digit_glyphs import CLASS_NAMES, load_glyphs
 from fcis_tf.data.digit_scene import render_scene
 from fcis_tf.data.ground_truth import make_coco
@@ -82,27 +83,6 @@ class DigitsSource:
             "is_crowd": is_crowd,
             "masks": crops,
         }
-
-
-def tight_boxes(masks):
-    """Finds the smallest boxes around masks.
-
-    Args:
-        masks: [G, H, W] bool, at least one pixel set in each.
-
-    Returns:
-        [G, 4] float32 (ymin, xmin, ymax, xmax), half-open.
-    """
-    ymin, ymax = _extent(tf.reduce_any(masks, axis=2))
-    xmin, xmax = _extent(tf.reduce_any(masks, axis=1))
-    return tf.cast(tf.stack([ymin, xmin, ymax, xmax], axis=1), tf.float32)
-
-
-def _extent(occupied):
-    positions = tf.range(tf.shape(occupied)[1])
-    low = tf.reduce_min(tf.where(occupied, positions, tf.int32.max), axis=1)
-    high = tf.reduce_max(tf.where(occupied, positions, -1), axis=1)
-    return low, high + 1
 
 
 def _annotation(image_id, segmentation, label, is_crowd):

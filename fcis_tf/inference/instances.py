@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from fcis_tf.boxes import tight_boxes
 from fcis_tf.inference.paste_masks import paste_masks
 
 
@@ -24,7 +25,18 @@ class Instances(NamedTuple):
     masks: Any
 
 
-@tf.function(reduce_retracing=True)
+# Any number of detections in an image of any size: all share one graph.
+_DETECTIONS = {
+    "boxes": tf.TensorSpec([None, 4]),
+    "scores": tf.TensorSpec([None]),
+    "classes": tf.TensorSpec([None], tf.int32),
+    "mask_probs": tf.TensorSpec([None, None, None]),
+    "num_detections": tf.TensorSpec([], tf.int32),
+}
+_SIZE = tf.TensorSpec([2], tf.int32)
+
+
+@tf.function(input_signature=[_DETECTIONS, _SIZE, _SIZE, tf.TensorSpec([])])
 def render_instances(detections, image_size, original_size, binary_threshold):
     """Renders the detections of one image at the image's original resolution.
 
@@ -49,19 +61,3 @@ def render_instances(detections, image_size, original_size, binary_threshold):
         scores=tf.boolean_mask(detections["scores"][:count], masks_not_empty),
         masks=masks,
     )
-
-
-def tight_boxes(masks):
-    """Returns the smallest boxes [D, 4] float32, half-open, that hold the pixels of masks [D, H, W] bool."""
-    ymin, ymax = _extent(tf.reduce_any(masks, axis=2))
-    xmin, xmax = _extent(tf.reduce_any(masks, axis=1))
-    return tf.cast(tf.stack([ymin, xmin, ymax, xmax], axis=1), tf.float32)
-
-
-def _extent(occupied):
-    """Returns the first True of each row of [D, L] bool and the index after the last."""
-    occupied = tf.cast(occupied, tf.int32)
-    length = tf.shape(occupied)[1]
-    first = tf.argmax(occupied, axis=1, output_type=tf.int32)
-    last = length - tf.argmax(occupied[:, ::-1], axis=1, output_type=tf.int32)
-    return first, last

@@ -14,7 +14,7 @@ SIDE = 4
 def detections(boxes, count):
     number = len(boxes)
     return {
-        "boxes": tf.constant(boxes, tf.float32),
+        "boxes": tf.reshape(tf.constant(boxes, tf.float32), [-1, 4]),
         "scores": tf.linspace(0.9, 0.1, number),
         "classes": tf.range(1, number + 1),
         "mask_probs": tf.ones([number, SIDE, SIDE]),
@@ -63,6 +63,15 @@ def test_no_detections():
     instances = render([[0, 0, 5, 5]], 0, image_size=(10, 10), original_size=(7, 9))
     assert instances.masks.shape == (0, 7, 9) and instances.boxes.shape == (0, 4)
     assert coco_results(instances, 1, [3]) == []
+
+
+def test_one_graph_serves_any_number_of_instances_in_images_of_any_size():
+    render([[0, 0, 5, 5]], 1, image_size=(10, 10), original_size=(10, 10))
+    traces = render_instances.experimental_get_tracing_count()
+    for number, size in ((1, (8, 8)), (3, (31, 17)), (0, (5, 64)), (7, (1, 1))):
+        instances = render([[0.0, 0.0, *size]] * number, number, image_size=size, original_size=size)
+        assert instances.masks.shape == (number, *size)
+    assert render_instances.experimental_get_tracing_count() == traces
 
 
 def test_coco_results_carry_masks_and_tight_boxes():
