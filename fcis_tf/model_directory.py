@@ -58,7 +58,7 @@ def checkpoint_manager(model, optimizer, step, model_dir, config):
         config: a `fcis_tf.config.TrainingConfig`, which says how often to save and how many to keep.
     """
     return tf.train.CheckpointManager(
-        tf.train.Checkpoint(model=model, optimizer=optimizer, global_step=step),
+        tf.train.Checkpoint(model=_by_path(model), optimizer=_by_path(optimizer), global_step=step),
         str(model_dir),
         max_to_keep=config.keep_checkpoints,
         checkpoint_name="checkpoint",
@@ -82,7 +82,7 @@ def open_for_training(model_dir, config, source, resume):
     model_dir = Path(model_dir)
     if tf.train.latest_checkpoint(str(model_dir)):
         if not resume:
-            raise UserError(f"--model-dir {model_dir}: holds checkpoints already; name another, or leave out --no-resume")
+            raise UserError(f"--model-dir {model_dir}: holds checkpoints; name another, or leave out --no-resume")
         names, _ = _read_classes(model_dir)
         check_same_model(config, "this configuration", load_config(model_dir / CONFIG_FILE), model_dir)
         check_same_classes(source.class_names, "this configuration", names, model_dir)
@@ -116,7 +116,7 @@ def load_trained(model_dir):
         raise UserError(f"--model-dir {model_dir}: no checkpoint there yet; train.py writes them")
     model = build_model(config, len(names))
     step = tf.Variable(0, dtype=tf.int64)
-    restore(tf.train.Checkpoint(model=model, global_step=step), path)
+    restore(tf.train.Checkpoint(model=_by_path(model), global_step=step), path)
     return TrainedModel(model, config, names, category_ids, int(step.numpy()))
 
 
@@ -128,9 +128,14 @@ def restore(checkpoint, path):
     """
     try:
         checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, ValueError, AssertionError) as error:
+    except (tf.errors.OpError, ValueError, IndexError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: damaged, or written by another network: {reason}") from None
+
+
+def _by_path(owner):
+    """Returns the variables of a model or optimiser by path: TensorFlow would not find those of layers in lists."""
+    return {variable.path: variable.value for variable in owner.variables}
 
 
 def _read_classes(model_dir):
