@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 from fcis_tf.errors import UserError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+# What TensorFlow's and NumPy's generators all take.
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Section(BaseModel):
@@ -65,7 +67,7 @@ class DigitsDataset(Section):
     height: int = Field(256, ge=32)
     width: int = Field(320, ge=32)
     max_digits: PositiveInt = 8
-    seed: int = 0
+    seed: Seed = 0
 
 
 class CocoDataset(Section):
@@ -155,7 +157,7 @@ class TrainingConfig(Section):
     loss_weights: LossWeights = LossWeights()
     rpn_targets: RpnTargetConfig = RpnTargetConfig()
     roi_targets: RoiTargetConfig = RoiTargetConfig()
-    seed: int = 0
+    seed: Seed = 0
     # Steps between updates of the progress bar and of TensorBoard's curves.
     log_every: PositiveInt = 20
     images_every: PositiveInt = 1000
