@@ -1,0 +1,142 @@
+"""The directory that holds a training run."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fcis_tf.config import load_config, save_config
+from fcis_tf.errors import UserError
+from fcis_tf.model_directory import build_model, checkpoint_manager, load_trained, open_for_training
+from tests.tiny_config import tiny_config
+
+CONFIG = tiny_config(training={"keep_checkpoints": 1})
+SOURCE = SimpleNamespace(class_names=["cat", "dog"], category_ids=[17, 18])
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return build_model(CONFIG, 2)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, model):
+    """A directory to which the steps 5, 6 and 7 were saved, of which the last one is kept."""
+    path = tmp_path_factory.mktemp("runs") / "deep" / "model"
+    open_for_training(path, CONFIG, SOURCE, resume=True)
+    step = tf.Variable(0, dtype=tf.int64)
+    optimizer = keras.optimizers.SGD(momentum=0.5)
+    optimizer.build(model.trainable_variables)
+    manager = checkpoint_manager(model, optimizer, step, path, CONFIG.training)
+    for number in (5, 6, 7):
+        step.assign(number)
+        manager.save(number, check_interval=False)
+    return path
+
+
+@pytest.fixture
+def model_dir(tmp_path, saved):
+    return shutil.copytree(saved, tmp_path / "model")
+
+
+def message_of(function, *arguments, **options):
+    with pytest.raises(UserError) as error:
+        function(*arguments, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_trained_network_comes_back(model, model_dir):
+    keras.utils.set_random_seed(1)
+    trained = load_trained(model_dir)
+    assert trained.step == 7 and trained.config == CONFIG
+    assert (trained.class_names, trained.category_ids) == (["cat", "dog"], [17, 18])
+    assert len(trained.model.variables) == len(model.variables)
+    for variable, expected in zip(trained.model.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(variable, expected)
+
+
+def test_keeps_the_newest_checkpoint(model_dir):
+    assert sorted(path.stem for path in model_dir.glob("*.index")) == ["checkpoint-7"]
+
+
+def test_missing_directories_and_checkpoints(tmp_path):
+    assert message_of(load_trained, tmp_path / "none") == (
+        f"--model-dir {tmp_path / 'none'}: no such directory; train.py makes one"
+    )
+    open_for_training(tmp_path / "new", CONFIG, SOURCE, resume=True)
+    assert "no checkpoint there yet" in message_of(load_trained, tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    assert "config.yaml: cannot read this configuration" in message_of(load_trained, tmp_path / "empty")
+
+
+def test_checkpoints_hold_every_variable_of_network_and_optimizer(model, model_dir):
+    sizes = tf.train.load_checkpoint(str(model_dir / "checkpoint-7")).get_variable_to_shape_map().values()
+    stored = sorted(tuple(size) for size in sizes if len(size) > 1)
+    kernels = [variable for variable in model.variables if len(variable.shape) > 1]
+    momenta = [variable for variable in model.trainable_variables if len(variable.shape) > 1]
+    assert stored == sorted(tuple(variable.shape) for variable in kernels + momenta)
+
+
+@pytest.mark.parametrize(
+    "file, damage",
+    [("index", "garbage"), ("index", "missing"), ("data", "truncated"), ("data", "missing")],
+)
+def test_damaged_checkpoints(model_dir, file, damage):
+    (path,) = model_dir.glob(f"checkpoint-7.{file}*")
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "missing":
+        path.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"x" * len(content))
+    message = message_of(load_trained, model_dir)
+    assert "checkpoint-7: damaged" in message or "no checkpoint" in message
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"names": 3, "category_ids": 4}', "no JSON"])
+def test_damaged_class_files(model_dir, text):
+    (model_dir / "classes.json").write_text(text)
+    assert f"{model_dir / 'classes.json'}: missing or damaged" in message_of(load_trained, model_dir)
+
+
+@pytest.mark.parametrize("change", [{"backbone": "resnet34"}, {"anchor_scales": [1.0]}])
+def test_weights_of_another_network(model_dir, change):
+    save_config(tiny_config(model=change), model_dir / "config.yaml")
+    assert "checkpoint-7: damaged, or written by another network" in message_of(load_trained, model_dir)
+
+
+def test_weights_of_other_classes(model_dir):
+    (model_dir / "classes.json").write_text(json.dumps({"names": ["a", "b", "c"], "category_ids": [1, 2, 3]}))
+    assert "checkpoint-7: damaged, or written by another network" in message_of(load_trained, model_dir)
+
+
+# Opening for training
+
+
+def test_a_run_may_be_continued_with_other_training(model_dir):
+    longer = tiny_config(training={"steps": 99})
+    open_for_training(model_dir, longer, SOURCE, resume=True)
+    assert load_config(model_dir / "config.yaml") == longer
+
+
+def test_a_run_is_not_continued_when_it_must_not(model_dir):
+    before = {path.name: path.read_bytes() for path in model_dir.iterdir()}
+    message = message_of(open_for_training, model_dir, CONFIG, SOURCE, resume=False)
+    assert message.startswith(f"--model-dir {model_dir}: holds checkpoints")
+    other = tiny_config(model={"backbone": "resnet34"})
+    message = message_of(open_for_training, model_dir, other, SOURCE, resume=True)
+    assert "model.backbone is resnet34, but resnet18" in message
+    classes = SimpleNamespace(class_names=["cat", "fox"], category_ids=[17, 18])
+    message = message_of(open_for_training, model_dir, CONFIG, classes, resume=True)
+    assert "class 2" in message and "'fox'" in message and "'dog'" in message
+    assert {path.name: path.read_bytes() for path in model_dir.iterdir()} == before
+
+
+def test_a_directory_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    message = message_of(open_for_training, tmp_path / "file" / "model", CONFIG, SOURCE, resume=True)
+    assert message.startswith(f"--model-dir {tmp_path / 'file' / 'model'}: cannot write there")
