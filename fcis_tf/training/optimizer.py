@@ -24,7 +24,7 @@ class Optimizer:
     def __init__(self, config, variables):
         self.variables = variables
         self.schedule = PiecewiseConstantWithWarmup(**config.learning_rate.model_dump(exclude={"multipliers"}))
-        self.sgd = keras.optimizers.SGD(self.schedule, momentum=config.momentum)
+        self.sgd = keras.optimizers.SGD(self.schedule, momentum=config.momentum, name="sgd")
         self.sgd.build(variables)
         self._clip_norm = config.gradient_clip_norm
         self._decays = [config.weight_decay if v.path.endswith("/kernel") else 0.0 for v in variables]
