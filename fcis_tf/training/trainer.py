@@ -12,7 +12,7 @@ from fcis_tf.losses import JointLoss
 
 
 class NonFiniteLossError(UserError):
-    """A term of the loss became NaN or infinite."""
+    """A term of the loss, or its gradient, became NaN or infinite."""
 
 
 class Trainer(orbit.AbstractTrainer):
@@ -43,7 +43,7 @@ class Trainer(orbit.AbstractTrainer):
         """Runs `num_steps` steps; returns their mean losses and accuracies, nested by where TensorBoard shows them.
 
         Raises:
-            NonFiniteLossError: a loss was not finite; the message names the step and the term.
+            NonFiniteLossError: a loss or its gradient was not finite; the message names the step and the term.
         """
         first_step = int(self.global_step.numpy())
         start = time.monotonic()
@@ -78,10 +78,13 @@ class Trainer(orbit.AbstractTrainer):
 
 def _check_finite(outputs, first_step):
     for step, output in enumerate(outputs, start=first_step):
-        for term, loss in output["loss"].items():
-            if not math.isfinite(loss):
+        values = {f"the loss term {term}": loss for term, loss in output["loss"].items()}
+        # A loss can stay finite with weights that are not: fused operators turn the NaN before a ReLU into 0.
+        values["the norm of the gradient"] = output["gradient_norm"]
+        for name, value in values.items():
+            if not math.isfinite(value):
                 raise NonFiniteLossError(
-                    f"step {step}: the loss term {term} is {loss}; training stops, checkpoints are from before. "
+                    f"step {step}: {name} is {value}; training stops, checkpoints are from before. "
                     "A lower training.learning_rate, a longer warm-up or training.gradient_clip_norm may help"
                 )
 
