@@ -1,0 +1,188 @@
+"""Whole training runs on tiny scenes: what they leave behind, and how they go on after an interruption."""
+
+import json
+import math
+import re
+import shutil
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from tensorflow.core.util import event_pb2
+
+from fcis_tf.config import Config, load_config
+from fcis_tf.errors import UserError
+from fcis_tf.losses import JointLoss
+from fcis_tf.model_directory import load_trained
+from fcis_tf.training import session, train, trainer
+from tests.tiny_config import tiny_config
+
+TRAINING = {"steps": 4, "log_every": 1, "checkpoint_every": 1, "images_every": 2, "keep_checkpoints": 2}
+CONFIG = tiny_config(model={"batch_norm": "trained"}, training=TRAINING)
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The directory and the metrics of a run of 4 steps."""
+    model_dir = tmp_path_factory.mktemp("finished")
+    return model_dir, train(CONFIG, model_dir, progress=False)
+
+
+class LossOfBatch(JointLoss):
+    """A joint loss whose term roi_mask is multiplied by a factor of the batch."""
+
+    def __call__(self, maps, batch, seed):
+        losses, accuracies = super().__call__(maps, batch, seed)
+        return losses | {"roi_mask": losses["roi_mask"] * batch["factor"]}, accuracies
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """The directory and the error of the same run, but in step 2 a term of the loss is no number."""
+    training_batches = session.training_batches
+
+    def with_factors(*arguments):
+        factors = tf.data.Dataset.range(4).map(lambda step: tf.where(step < 2, 1.0, math.nan))
+        return tf.data.Dataset.zip(training_batches(*arguments), factors).map(lambda x, factor: x | {"factor": factor})
+
+    model_dir = tmp_path_factory.mktemp("broken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "training_batches", with_factors)
+        patch.setattr(trainer, "JointLoss", LossOfBatch)
+        with pytest.raises(UserError) as error:
+            train(CONFIG, model_dir, progress=False)
+    return model_dir, str(error.value)
+
+
+def copy_of(model_dir, tmp_path):
+    """A copy of the directory with the newest checkpoint alone."""
+    older = shutil.ignore_patterns("checkpoint-3*")
+    return shutil.copytree(model_dir, tmp_path / "model", ignore=older)
+
+
+def checkpoints(model_dir):
+    return sorted(path.stem for path in model_dir.glob("checkpoint-*.index"))
+
+
+def events(model_dir):
+    """Returns {tag, with the directory of its curve: {step: value}}; of pictures and text only that they are there."""
+    found = defaultdict(dict)
+    for path in model_dir.rglob("events.out.tfevents.*"):
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            event = event_pb2.Event.FromString(record)
+            for value in event.summary.value:
+                tag = path.parent.relative_to(model_dir) / value.tag
+                tensor = tf.make_ndarray(value.tensor)
+                found[str(tag)][event.step] = tensor if tensor.shape else tensor.item()
+    return found
+
+
+def test_metrics_are_returned_and_written(finished):
+    model_dir, metrics = finished
+    written = json.loads((model_dir / "metrics.json").read_text())
+    assert written == metrics.summary
+    assert {kind: tuple(values) for kind, values in written.items()} == {"segm": METRICS, "bbox": METRICS}
+    assert all(isinstance(value, float) for values in written.values() for value in values.values())
+
+
+def test_the_directory_holds_all_that_the_network_needs(finished):
+    model_dir, _ = finished
+    assert load_config(model_dir / "config.yaml") == CONFIG
+    assert json.loads((model_dir / "classes.json").read_text())["names"] == [str(digit) for digit in range(10)]
+    assert checkpoints(model_dir) == ["checkpoint-3", "checkpoint-4"]
+    assert load_trained(model_dir).step == 4
+
+
+def test_tensorboard_shows_curves(finished):
+    found = events(finished[0])
+    terms = ("rpn_class", "rpn_box", "roi_class", "roi_mask", "roi_box", "total")
+    accuracies = ("rpn", "rpn_foreground", "roi", "roi_foreground", "mask_pixels")
+    curves = [f"train/loss/{term}" for term in terms] + [f"train/accuracy/{name}" for name in accuracies]
+    curves += ["train/learning_rate", "train/gradient_norm", "train/images_per_second"]
+    for tag in curves:
+        assert list(found[tag]) == [1, 2, 3, 4], tag
+    for step, total in found["train/loss/total"].items():
+        assert total == pytest.approx(sum(found[f"train/loss/{term}"][step] for term in terms[:-1]), rel=1e-4)
+        assert found["train/learning_rate"][step] == pytest.approx(1e-3)
+        assert found["train/gradient_norm"][step] > 0 and found["train/images_per_second"][step] > 0
+    for tag in [f"eval/{kind}/{name}" for kind in ("segm", "bbox") for name in METRICS]:
+        assert list(found[tag]) == [4], tag
+
+
+def test_tensorboard_shows_pictures_and_the_configuration(finished):
+    found = events(finished[0])
+    for scene in range(2):
+        for name in ("predictions_and_ground_truth", "proposals", "score_maps"):
+            tag = f"pictures/{name}/{scene}"
+            assert list(found[tag]) == [2, 4], tag
+            width, height, png = found[tag][4]
+            image = tf.io.decode_png(png)
+            assert image.shape == (int(height), int(width), 3) and len(np.unique(image)) > 10
+    (text,) = found["pictures/config"].values()
+    assert Config.model_validate(yaml.safe_load(text)) == CONFIG
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_is_named(broken):
+    model_dir, message = broken
+    assert message.startswith("step 2: the loss term roi_mask is nan") and "\n" not in message
+    assert checkpoints(model_dir) == ["checkpoint-1", "checkpoint-2"]
+    for variable in load_trained(model_dir).model.variables:
+        assert np.isfinite(variable).all()
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(finished, broken, tmp_path):
+    expected_dir, _ = finished
+    model_dir = shutil.copytree(broken[0], tmp_path / "resumed")
+    metrics = train(CONFIG, model_dir, progress=False)
+    assert metrics is not None and checkpoints(model_dir) == checkpoints(expected_dir)
+    resumed, expected = load_trained(model_dir), load_trained(expected_dir)
+    for variable, value in zip(resumed.model.variables, expected.model.variables, strict=True):
+        np.testing.assert_allclose(variable, value, rtol=1e-3, atol=1e-5, err_msg=variable.path)
+    # Not only is every step there, but momentum too went on: the losses of steps 3 and 4 are those of the other run.
+    losses, expected_losses = (events(path)["train/loss/total"] for path in (model_dir, expected_dir))
+    for step in (3, 4):
+        assert losses[step] == pytest.approx(expected_losses[step], rel=1e-3)
+
+
+def test_weights_moved_where_they_are_trained_only(finished):
+    first, last = (tf.train.load_checkpoint(str(finished[0] / f"checkpoint-{step}")) for step in (3, 4))
+    moved = defaultdict(bool)
+    for key in last.get_variable_to_shape_map():
+        if key.startswith("model") and "kernel" in key:
+            part = re.search("conv[1-5](?=.Sblock|.Sconv)|rpn|head", key).group()
+            moved[part] |= not np.array_equal(first.get_tensor(key), last.get_tensor(key))
+    trained = dict.fromkeys(("conv3", "conv4", "conv5", "rpn", "head"), True)
+    assert moved == trained | {"conv1": False, "conv2": False}
+
+
+@pytest.mark.parametrize(
+    "changes, options, message",
+    [
+        ({}, {"resume": False}, "holds checkpoints"),
+        ({"model": {"backbone": "resnet34"}}, {}, "model.backbone is resnet34, but resnet18"),
+        ({"data": {"eval": {"scenes": 0}}}, {}, "data.eval: evaluation needs a finite data set"),
+        ({"training": {"learning_rate": {"multipliers": {"haed": 3}}}}, {}, "training.learning_rate.multipliers"),
+    ],
+)
+def test_mistakes_are_named_and_nothing_is_lost(finished, tmp_path, changes, options, message):
+    model_dir = copy_of(finished[0], tmp_path)
+    changes = {"training": {}, **changes}
+    changes["training"] = {**TRAINING, **changes["training"]}
+    config = tiny_config(model={"batch_norm": "trained", **changes.pop("model", {})}, **changes)
+    with pytest.raises(UserError, match=message) as error:
+        train(config, model_dir, progress=False, **options)
+    assert "\n" not in str(error.value)
+    for path in finished[0].glob("checkpoint-4*"):
+        assert (model_dir / path.name).read_bytes() == path.read_bytes()
+    assert (model_dir / "metrics.json").exists()
+
+
+def test_a_damaged_checkpoint_is_named(finished, tmp_path):
+    model_dir = copy_of(finished[0], tmp_path)
+    (path,) = model_dir.glob("checkpoint-4.data*")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match="checkpoint-4: damaged"):
+        train(CONFIG, model_dir, progress=False)

@@ -1,0 +1,102 @@
+"""The inner loop of training, with a network of one weight."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fcis_tf.config import TrainingConfig
+from fcis_tf.errors import UserError
+from fcis_tf.training import trainer
+from fcis_tf.training.optimizer import Optimizer
+
+LEARNING_RATE = {"values": [0.5], "boundaries": [], "multipliers": {}}
+CONFIG = TrainingConfig.model_validate(
+    {"images_per_step": 2, "weight_decay": 0, "momentum": 0, "learning_rate": LEARNING_RATE}
+)
+
+
+class OneWeight:
+    def __init__(self):
+        self.weight = keras.Variable(1.0, name="weight")
+        self.trainable_variables = [self.weight]
+
+    def propose(self, images, image_sizes, training):
+        assert training
+        return {"answer": self.weight * images}
+
+
+class Bar:
+    steps, text = 0, ""
+
+    def update(self):
+        self.steps += 1
+
+    def set_postfix_str(self, text):
+        self.text = text
+
+
+def train(monkeypatch, inputs, loss, steps, first_step=0):
+    """Runs steps on images of one number each, two a step; returns the means and what counts them."""
+    monkeypatch.setattr(trainer, "JointLoss", lambda model, config: loss)
+    model = OneWeight()
+    batches = tf.data.Dataset.from_tensor_slices(np.float32(inputs).reshape(-1, 2))
+    batches = batches.map(lambda images: {"images": images, "image_sizes": tf.zeros([2, 2], tf.int32)})
+    step, bar = tf.Variable(first_step, dtype=tf.int64), Bar()
+    loop = trainer.Trainer(model, Optimizer(CONFIG, model.trainable_variables), batches, CONFIG, step, bar)
+    means = loop.train(tf.constant(steps))
+    return SimpleNamespace(means=means, step=int(step.numpy()), bar=bar, weight=float(model.weight.numpy()))
+
+
+def linear_loss(maps, batch, seed):
+    losses = {"first": maps["answer"], "second": 3 * maps["answer"]}
+    return losses, {"known": tf.reduce_max(batch["images"]), "unknown": tf.constant(np.nan)}
+
+
+def test_returns_the_means_of_its_steps(monkeypatch):
+    result = train(monkeypatch, [0.1, 0.3, 0.5, 0.7], linear_loss, steps=2)
+    # A step's loss is the mean over its images: first the weight is 1, then 1 - 0.5 * 4 * 0.2.
+    first, second = 1 * 0.2, 0.6 * 0.6
+    means = result.means
+    assert means["loss"] == pytest.approx(
+        {"first": (first + second) / 2, "second": 3 * (first + second) / 2, "total": 2 * (first + second)}
+    )
+    assert means["gradient_norm"] == pytest.approx((4 * 0.2 + 4 * 0.6) / 2)
+    assert means["accuracy"]["known"] == pytest.approx(0.5) and np.isnan(means["accuracy"]["unknown"])
+    assert means["learning_rate"] == 0.5 and means["images_per_second"] > 0
+    assert result.weight == pytest.approx(0.6 - 0.5 * 4 * 0.6)
+    assert result.step == result.bar.steps == 2 and "loss 1.120" in result.bar.text
+
+
+@pytest.mark.parametrize("value, text", [(np.nan, "nan"), (np.inf, "inf")])
+def test_a_loss_that_is_not_finite_is_named(monkeypatch, value, text):
+    def loss(maps, batch, seed):
+        return {"fine": maps["answer"], "rough": maps["answer"] * 1.0}, {}
+
+    def rough(maps, batch, seed):
+        losses, accuracies = loss(maps, batch, seed)
+        bad = tf.reduce_any(batch["images"] > 8)
+        return losses | {"rough": tf.where(bad, value, losses["rough"])}, accuracies
+
+    with pytest.raises(UserError, match=f"^step 11: the loss term rough is {text};.*training.learning_rate"):
+        train(monkeypatch, [1, 1, 1, 9, 1, 1], rough, steps=3, first_step=10)
+
+
+def test_a_gradient_that_is_not_finite_is_named(monkeypatch):
+    def steep(maps, batch, seed):
+        return {"steep": tf.sqrt(maps["answer"] - maps["answer"])}, {}
+
+    with pytest.raises(UserError, match="^step 0: the norm of the gradient is nan"):
+        train(monkeypatch, [1, 1], steep, steps=1)
+
+
+def test_every_step_has_its_own_seed(monkeypatch):
+    def random_loss(maps, batch, seed):
+        return {"first": maps["answer"]}, {"draw": tf.random.stateless_uniform([], seed)}
+
+    draws = [
+        train(monkeypatch, [0, 0], random_loss, 1, first_step=step).means["accuracy"]["draw"] for step in (0, 1, 2, 1)
+    ]
+    assert len(set(draws)) == 3 and draws[1] == draws[3]
