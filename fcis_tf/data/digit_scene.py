@@ -13,9 +13,9 @@ from fcis_tf.data.layers import paint_over, place_templates, visible_parts
 _TEMPLATE_SIZE = 48
 _INK_SIZE = 38
 
-# Luminances (low, high) of the background and of the digits before it.
-_DARK_SCENE = ((0.03, 0.25), (0.4, 0.85))
-_LIGHT_SCENE = ((0.5, 0.9), (0.08, 0.35))
+# Luminances (low, high) of the background with its clutter, and of the digits before it.
+_BACKGROUND = (0.03, 0.25)
+_DIGITS = (0.4, 0.85)
 
 # A digit of which less than this is seen is marked as a crowd: neither to be found nor to be missed.
 _LEAST_VISIBLE_FRACTION = 0.25
@@ -37,7 +37,7 @@ def render_scene(glyphs, seed, canvas_size, max_digits):
         classes: [G] int32, 1 to 10.
         is_crowd: [G] bool, for digits that are hidden but for a small rest.
     """
-    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 5), num=5)
+    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4), num=4)
     layout = draw_layout(glyphs, seeds[0], canvas_size, max_digits)
     levels = _digit_levels(glyphs, layout, canvas_size)
     image = _paint(levels, seeds[1:], canvas_size)
@@ -88,12 +88,10 @@ def _rotations(boxes, angles):
 
 
 def _paint(levels, seeds, canvas_size):
-    is_dark = tf.random.stateless_uniform([], seeds[0]) < 0.5
-    background, digits = tf.unstack(tf.where(is_dark, _DARK_SCENE, _LIGHT_SCENE))
-    canvas = draw_background(seeds[1], canvas_size, tf.unstack(background))
-    colors = draw_colors(tf.shape(levels)[0], seeds[2], tf.unstack(digits))
+    canvas = draw_background(seeds[0], canvas_size, _BACKGROUND)
+    colors = draw_colors(tf.shape(levels)[0], seeds[1], _DIGITS)
     canvas = paint_over(canvas, levels, colors, INK_THRESHOLD)
-    grain = tf.random.stateless_uniform([*canvas_size, 1], seeds[3], -0.03, 0.03)
+    grain = tf.random.stateless_uniform([*canvas_size, 1], seeds[2], -0.03, 0.03)
     return tf.cast(tf.clip_by_value((canvas + grain) * 255, 0, 255), tf.uint8)
 
 

@@ -2,6 +2,8 @@
 
 import keras
 
+from fcis_tf.models.fused_batch_normalization import FusedBatchNormalization
+
 # Kind of block and number of blocks in conv2_x to conv5_x (ResNet table 1).
 DEPTHS = {
     "resnet18": ("basic", (2, 2, 2, 2)),
@@ -95,7 +97,7 @@ class ConvolutionAndNorm(keras.Layer):
             kernel_initializer="he_normal",
             name="conv",
         )
-        self.norm = keras.layers.BatchNormalization(epsilon=EPSILON, name="norm", **norm)
+        self.norm = FusedBatchNormalization(epsilon=EPSILON, name="norm", **norm)
         self.relu = relu
 
     def build(self, shape):
