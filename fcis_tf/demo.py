@@ -30,7 +30,7 @@ What to type next:
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Trains FCIS on scenes of digits, evaluates it, and draws what it finds.")
+    parser = argparse.ArgumentParser(description="Trains FCIS on scenes of digits, evaluates it, draws what it finds.")
     parser.add_argument("model_dir", type=Path, help="directory for everything that is made")
     model_dir = parser.parse_args().model_dir
 

@@ -9,8 +9,8 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Batch normalisation over the last of four axes, computing what Keras's layer computes.
 
     Keras composes its layer of element-wise operators, each of which reads and writes the whole feature map; on a CPU
-    this one takes an eighth off a training step of the whole network. The moving variance is that of a sample (n - 1), as in
-    the frameworks that the published weights come from.
+    this one takes an eighth off a training step of the whole network. The moving variance is that of a sample (n - 1),
+    as in the frameworks that the published weights come from.
     """
 
     def call(self, inputs, training=False):

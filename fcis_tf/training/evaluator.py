@@ -27,7 +27,7 @@ class Evaluator(orbit.AbstractEvaluator):
         self._path = model_dir / "metrics.json"
 
     def evaluate(self, num_steps):
-        """Returns the metrics, nested by where TensorBoard shows them; `num_steps` has no meaning here."""
+        """Returns the metrics by TensorBoard's tags; `num_steps` has no meaning here."""
         self.metrics = evaluate(self._detector, self._source, self._config)
         write_json(self.metrics.summary, self._path)
-        return self.metrics.summary
+        return {f"{kind}/{name}": value for kind, values in self.metrics.summary.items() for name, value in values.items()}

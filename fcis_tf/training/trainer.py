@@ -40,7 +40,7 @@ class Trainer(orbit.AbstractTrainer):
         self._train_step = tf.function(self._step, input_signature=signature)
 
     def train(self, num_steps):
-        """Runs `num_steps` steps; returns their mean losses and accuracies, nested by where TensorBoard shows them.
+        """Runs `num_steps` steps; returns their mean losses, accuracies and so on, by TensorBoard's tags.
 
         Raises:
             NonFiniteLossError: a loss or its gradient was not finite; the message names the step and the term.
@@ -56,7 +56,7 @@ class Trainer(orbit.AbstractTrainer):
         _check_finite(outputs, first_step)
         images_per_second = len(outputs) * self._config.images_per_step / (time.monotonic() - start)
         means = tf.nest.map_structure(_mean_of_known, *outputs)
-        self._bar.set_postfix_str(f"loss {means['loss']['total']:.3f}, {images_per_second:.1f} images/s")
+        self._bar.set_postfix_str(f"loss {means['loss/total']:.3f}, {images_per_second:.1f} images/s")
         return {**means, "images_per_second": images_per_second}
 
     def _step(self, batch, step):
@@ -69,8 +69,9 @@ class Trainer(orbit.AbstractTrainer):
         gradients = tape.gradient(total, self.model.trainable_variables)
         norm = self.optimizer.apply(gradients)
         return {
-            "loss": {**losses, "total": total},
-            "accuracy": accuracies,
+            **{f"loss/{term}": loss for term, loss in losses.items()},
+            "loss/total": total,
+            **{f"accuracy/{name}": fraction for name, fraction in accuracies.items()},
             "learning_rate": self.optimizer.schedule(step),
             "gradient_norm": norm,
         }
