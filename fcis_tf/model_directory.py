@@ -127,7 +127,7 @@ def restore(checkpoint, path):
         UserError: the file is damaged or was written by another network.
     """
     try:
-        checkpoint.restore(path).assert_existing_objects_matched().expect_partial()
+        checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
     except (tf.errors.OpError, ValueError, IndexError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: damaged, or written by another network: {reason}") from None

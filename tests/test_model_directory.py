@@ -1,5 +1,6 @@
 """The directory that holds a training run."""
 
+import gc
 import json
 import shutil
 from types import SimpleNamespace
@@ -107,6 +108,17 @@ def test_damaged_class_files(model_dir, text):
 def test_weights_of_another_network(model_dir, change):
     save_config(tiny_config(model=change), model_dir / "config.yaml")
     assert "checkpoint-7: damaged, or written by another network" in message_of(load_trained, model_dir)
+
+
+def test_an_error_comes_without_warnings(model_dir, caplog, capsys):
+    save_config(tiny_config(model={"backbone": "resnet34"}), model_dir / "config.yaml")
+    # TensorFlow warns when it forgets a checkpoint: first those of other tests, then this one.
+    gc.collect()
+    caplog.clear()
+    capsys.readouterr()
+    message_of(load_trained, model_dir)
+    gc.collect()
+    assert not caplog.records and not capsys.readouterr().err
 
 
 def test_weights_of_other_classes(model_dir):
