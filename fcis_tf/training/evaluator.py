@@ -30,4 +30,5 @@ class Evaluator(orbit.AbstractEvaluator):
         """Returns the metrics by TensorBoard's tags; `num_steps` has no meaning here."""
         self.metrics = evaluate(self._detector, self._source, self._config)
         write_json(self.metrics.summary, self._path)
-        return {f"{kind}/{name}": value for kind, values in self.metrics.summary.items() for name, value in values.items()}
+        summary = self.metrics.summary
+        return {f"{kind}/{name}": value for kind, values in summary.items() for name, value in values.items()}

@@ -79,11 +79,10 @@ class Trainer(orbit.AbstractTrainer):
 
 def _check_finite(outputs, first_step):
     for step, output in enumerate(outputs, start=first_step):
-        values = {f"the loss term {term}": loss for term, loss in output["loss"].items()}
-        # A loss can stay finite with weights that are not: fused operators turn the NaN before a ReLU into 0.
-        values["the norm of the gradient"] = output["gradient_norm"]
-        for name, value in values.items():
-            if not math.isfinite(value):
+        for name, value in output.items():
+            # A loss can stay finite with weights that are not: fused operators turn the NaN before a ReLU into 0.
+            checked = name.startswith("loss/") or name == "gradient_norm"
+            if checked and not math.isfinite(value):
                 raise NonFiniteLossError(
                     f"step {step}: {name} is {value}; training stops, checkpoints are from before. "
                     "A lower training.learning_rate, a longer warm-up or training.gradient_clip_norm may help"

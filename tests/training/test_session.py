@@ -127,7 +127,7 @@ def test_tensorboard_shows_pictures_and_the_configuration(finished):
 
 def test_a_loss_that_is_no_number_stops_the_run_and_is_named(broken):
     model_dir, message = broken
-    assert message.startswith("step 2: the loss term roi_mask is nan") and "\n" not in message
+    assert message.startswith("step 2: loss/roi_mask is nan") and "\n" not in message
     assert checkpoints(model_dir) == ["checkpoint-1", "checkpoint-2"]
     for variable in load_trained(model_dir).model.variables:
         assert np.isfinite(variable).all()
