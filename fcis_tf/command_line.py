@@ -25,6 +25,8 @@ def run_program(main):
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("absl").setLevel(logging.WARNING)
+    # Its warnings list what a damaged checkpoint leaves unset; the error says so in one line.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         status = main()
     except UserError as error:

@@ -67,7 +67,11 @@ def train(config, model_dir, resume=True, progress=True):
             eval_summary_dir=str(model_dir / "eval"),
             train_actions=[pictures],
         )
-        controller.train_and_evaluate(training.steps, eval_interval=training.evaluate_every or training.steps)
+        # Orbit's own train_and_evaluate would save the last steps only after evaluating them.
+        every = training.evaluate_every or training.steps
+        while int(step.numpy()) < training.steps:
+            controller.train(min(int(step.numpy()) // every * every + every, training.steps))
+            controller.evaluate()
         if evaluator.metrics is None:
             # The run had been trained to its end before.
             controller.evaluate()

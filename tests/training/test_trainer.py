@@ -96,5 +96,6 @@ def test_every_step_has_its_own_seed(monkeypatch):
     def random_loss(maps, batch, seed):
         return {"first": maps["answer"]}, {"draw": tf.random.stateless_uniform([], seed)}
 
-    draws = [train(monkeypatch, [0, 0], random_loss, 1, first_step=step).means["accuracy/draw"] for step in (0, 1, 2, 1)]
+    runs = [train(monkeypatch, [0, 0], random_loss, 1, first_step=step) for step in (0, 1, 2, 1)]
+    draws = [run.means["accuracy/draw"] for run in runs]
     assert len(set(draws)) == 3 and draws[1] == draws[3]
