@@ -11,7 +11,7 @@ from fcis_tf.boxes import tight_boxes
 CLASS_NAMES = [str(digit) for digit in range(10)]
 
 # Where the ink's level (0 to 1) reaches this, the pixel belongs to the digit.
-INK_THRESHOLD = 0.45
+INK_THRESHOLD = 0.4
 
 _SAMPLE_SIZE = 8
 # Empty pixels around a sample, so that strokes which touch its border close smoothly.

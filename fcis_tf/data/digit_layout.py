@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# Longer side of a digit in pixels, log-uniform between these.
+# Longer side of a digit in pixels, uniform between these.
 SMALLEST, LARGEST = 24, 120
 
 _MAX_ANGLE = math.radians(15)
@@ -69,7 +69,7 @@ def draw_layout(glyphs, seed, canvas_size, max_digits):
 def _draw_sizes(count, seed, canvas_size):
     largest = min(LARGEST, min(canvas_size) // 2)
     smallest = min(SMALLEST, largest)
-    sizes = tf.exp(tf.random.stateless_uniform([count], seed, math.log(smallest), math.log(largest)))
+    sizes = tf.random.stateless_uniform([count], seed, smallest, largest)
     return tf.sort(sizes, direction="DESCENDING")
 
 
