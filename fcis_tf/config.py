@@ -174,6 +174,9 @@ class InferenceConfig(Section):
     second_pass: bool = True
     score_threshold: Fraction = 1e-3
     nms_threshold: Fraction = 0.3
+    # Average the masks of all RoIs whose IoU with a detection is at least merge_threshold, weighted by their scores.
+    mask_voting: bool = True
+    merge_threshold: Fraction = 0.5
     binary_threshold: Fraction = 0.4
     max_detections: PositiveInt = 100
 

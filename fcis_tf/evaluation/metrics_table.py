@@ -4,10 +4,11 @@ _ROWS = {"segm": "masks", "bbox": "boxes"}
 
 
 def metrics_table(metrics):
-    """Lays CocoMetrics out as text: the summary, then every class; "-" where there was nothing to find."""
+    """Lays CocoMetrics out as text: the summary, "-" where there was nothing to find, then the classes there were."""
     columns = list(metrics.summary["segm"])
     summary = [(_ROWS[kind], [values[column] for column in columns]) for kind, values in metrics.summary.items()]
-    classes = [(name, [values[kind] for kind in _ROWS]) for name, values in metrics.class_ap50.items()]
+    found = {name: [values[kind] for kind in _ROWS] for name, values in metrics.class_ap50.items()}
+    classes = [(name, values) for name, values in found.items() if max(values) >= 0]
     return f"{_table('', columns, summary)}\n\n{_table('AP50', list(_ROWS.values()), classes)}"
 
 

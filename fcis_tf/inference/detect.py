@@ -3,10 +3,11 @@
 import tensorflow as tf
 
 from fcis_tf.boxes import clip, iou
+from fcis_tf.inference.mask_voting import vote_masks
 
 
 def detect(outputs, image_sizes, inference_config):
-    """Keeps the best, mutually distinct regions of interest of each class (FCIS section 3.4).
+    """Keeps the best, mutually distinct regions of interest of each class and votes on their masks (FCIS section 3.4).
 
     The regions compete within one class only: one that is kept suppresses those of its own class whose IoU with it is
     greater than `nms_threshold`. A region may be kept for several classes; its mask, which the network gives for its
@@ -17,14 +18,16 @@ def detect(outputs, image_sizes, inference_config):
             (R > 0), `rois_valid` [N, R] bool, `class_logits` [N, R, C + 1] float32 with the background first, and
             `mask_logits` [N, R, P, P, 2] float32 (outside, inside).
         image_sizes: [N, 2] int32, height and width of each image without its padding; boxes are clipped to it.
-        inference_config: an InferenceConfig; gives `score_threshold`, `nms_threshold` and `max_detections` (D).
+        inference_config: an InferenceConfig; gives `score_threshold`, `nms_threshold`, `max_detections` (D), and
+            `mask_voting` with its `merge_threshold`.
 
     Returns:
         A dict of tensors, detections in order of falling score and padded with zeros:
             boxes: [N, D, 4] float32 (ymin, xmin, ymax, xmax), in pixels of the same images.
             scores: [N, D] float32, the probability of the class.
             classes: [N, D] int32 in 1..C; 0 is padding.
-            mask_probs: [N, D, P, P] float32, the probability of each cell of the box to be inside the instance.
+            mask_probs: [N, D, M, M] float32, the probability of each cell of the box to be inside the instance; M is
+                P, or 2 P with mask voting.
             num_detections: [N] int32, how many of the D are real.
     """
     boxes = clip(outputs["rois"], image_sizes)
@@ -34,11 +37,18 @@ def detect(outputs, image_sizes, inference_config):
     rois, classes, scores = _greedy_selection(scores, suppresses, inference_config.max_detections)
 
     kept = scores > 0
-    mask_probs = tf.nn.softmax(tf.gather(outputs["mask_logits"], rois, batch_dims=1))[..., 1]
+    classes = tf.where(kept, classes + 1, 0)
+    detected = tf.where(kept[..., None], tf.gather(boxes, rois, batch_dims=1), 0.0)
+    if inference_config.mask_voting:
+        # Voters are not aligned with each other: their average has more detail than one of them.
+        size = 2 * tf.shape(outputs["mask_logits"])[-2]
+        mask_probs = vote_masks(outputs, detected, classes, inference_config.merge_threshold, size)
+    else:
+        mask_probs = tf.nn.softmax(tf.gather(outputs["mask_logits"], rois, batch_dims=1))[..., 1]
     return {
-        "boxes": tf.where(kept[..., None], tf.gather(boxes, rois, batch_dims=1), 0.0),
+        "boxes": detected,
         "scores": scores,
-        "classes": tf.where(kept, classes + 1, 0),
+        "classes": classes,
         "mask_probs": tf.where(kept[..., None, None], mask_probs, 0.0),
         "num_detections": tf.reduce_sum(tf.cast(kept, tf.int32), axis=1),
     }

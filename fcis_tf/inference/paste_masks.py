@@ -22,8 +22,8 @@ def paste_masks(mask_probs, boxes, image_size, binary_threshold):
     """
     height, width = tf.unstack(tf.convert_to_tensor(image_size, tf.int32))
     cells = tf.shape(mask_probs)[-1]
-    row_weights = _interpolation_weights(boxes[:, 0], boxes[:, 2], height, cells)
-    column_weights = _interpolation_weights(boxes[:, 1], boxes[:, 3], width, cells)
+    row_weights = interpolation_weights(boxes[:, 0], boxes[:, 2], height, cells)
+    column_weights = interpolation_weights(boxes[:, 1], boxes[:, 3], width, cells)
 
     def paste(mask):
         rows, probabilities, columns = mask
@@ -37,7 +37,7 @@ def paste_masks(mask_probs, boxes, image_size, binary_threshold):
     return tf.cond(tf.size(mask_probs) > 0, paste_all, lambda: tf.zeros([0, height, width], tf.bool))
 
 
-def _interpolation_weights(low, high, num_pixels, num_cells):
+def interpolation_weights(low, high, num_pixels, num_cells):
     """How much each cell of a mask contributes to each pixel along one axis.
 
     Args:

@@ -64,7 +64,9 @@ def slow_selection(boxes, valid, logits, config):
     max_detections=st.sampled_from([1, 20]),
 )
 def test_selects_as_suppression_of_every_class_on_its_own(seed, images, rois, classes, nms_threshold, max_detections):
-    config = InferenceConfig(nms_threshold=nms_threshold, max_detections=max_detections, score_threshold=0.05)
+    config = InferenceConfig(
+        mask_voting=False, nms_threshold=nms_threshold, max_detections=max_detections, score_threshold=0.05
+    )
     outputs = random_outputs(np.random.default_rng(seed), images, rois, classes)
     detections = run_detect(outputs, config)
 
@@ -84,7 +86,7 @@ def test_selects_as_suppression_of_every_class_on_its_own(seed, images, rois, cl
 def test_pads_with_zeros():
     outputs = random_outputs(np.random.default_rng(0), images=2, rois=3, classes=1)
     outputs["rois_valid"][1] = False
-    detections = run_detect(outputs, InferenceConfig(max_detections=5))
+    detections = run_detect(outputs, InferenceConfig(mask_voting=False, max_detections=5))
 
     assert detections["num_detections"][1] == 0
     for name in ("boxes", "scores", "classes", "mask_probs"):
@@ -96,7 +98,7 @@ def test_one_region_may_be_kept_for_two_classes():
     outputs = random_outputs(np.random.default_rng(0), images=1, rois=1, classes=2)
     outputs["rois_valid"][:] = True
     outputs["class_logits"][:] = [-9.0, 1.0, 1.5]
-    detections = run_detect(outputs, InferenceConfig(max_detections=5))
+    detections = run_detect(outputs, InferenceConfig(mask_voting=False, max_detections=5))
 
     np.testing.assert_array_equal(detections["classes"][0], [2, 1, 0, 0, 0])
     np.testing.assert_array_equal(detections["mask_probs"][0, 0], detections["mask_probs"][0, 1])
@@ -106,7 +108,7 @@ def test_empty_boxes_do_not_come_twice():
     outputs = random_outputs(np.random.default_rng(0), images=1, rois=1, classes=1)
     outputs["rois"][:] = 7.0
     outputs["rois_valid"][:] = True
-    detections = run_detect(outputs, InferenceConfig(max_detections=3))
+    detections = run_detect(outputs, InferenceConfig(mask_voting=False, max_detections=3))
     assert detections["num_detections"][0] == 1
 
 
@@ -114,12 +116,12 @@ def test_clips_boxes_to_the_image():
     outputs = random_outputs(np.random.default_rng(0), images=1, rois=1, classes=1)
     outputs["rois"][:] = [-5.0, -5.0, 300.0, 300.0]
     outputs["rois_valid"][:] = True
-    detections = run_detect(outputs, InferenceConfig(max_detections=1))
+    detections = run_detect(outputs, InferenceConfig(mask_voting=False, max_detections=1))
     np.testing.assert_array_equal(detections["boxes"][0, 0], [0, 0, *IMAGE_SIZE])
 
 
 def test_one_graph_serves_every_shape():
-    config = InferenceConfig(max_detections=4)
+    config = InferenceConfig(mask_voting=False, max_detections=4)
     traces = []
 
     @tf.function(
