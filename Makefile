@@ -19,7 +19,7 @@ setup: .venv/.complete  ## make .venv with all that is needed
 	@touch $@
 
 demo: setup  ## train FCIS on scenes of digits, evaluate it, and draw what it finds
-	$(BIN)/python -m fcis_tf.demo $(DEMO_DIR)
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m fcis_tf.demo $(DEMO_DIR)
 
 test: setup  ## run the tests
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -q
