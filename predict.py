@@ -17,7 +17,7 @@ def parse_arguments():
         description="Finds the instances in images; draws masks, classes and scores over each image, and writes all "
         "instances to instances.json as COCO results. Exit status 1 if an image could not be read.",
     )
-    parser.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="image file, of any format Pillow reads")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="image file: JPEG, PNG, GIF, BMP or WebP")
     parser.add_argument("--model-dir", required=True, type=Path, help="directory that train.py wrote")
     parser.add_argument("--out", default=Path("predictions"), type=Path, help="directory to write to [%(default)s]")
     parser.add_argument(

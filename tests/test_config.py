@@ -206,3 +206,8 @@ def test_files_that_cannot_be_read(tmp_path):
         with pytest.raises(UserError) as error:
             load_config(path)
         assert str(error.value).startswith(f"{path}: {message}") and "\n" not in str(error.value)
+
+
+def test_the_eight_photographs_are_overridden_one_use_at_a_time():
+    config = load_config("configs/coco8_overfit.yaml", ["data.eval.max_images=2"])
+    assert (config.data.train.max_images, config.data.eval.max_images) == (8, 2)
