@@ -36,11 +36,12 @@ def train(config, model_dir, resume=True, progress=True):
     training = config.training
     source = load_dataset(config.data.train, config.data.mask_size, key="data.train")
     evaluation_source = load_dataset(config.data.eval, config.data.mask_size, key="data.eval")
-    open_for_training(model_dir, config, source, resume)
 
     keras.utils.set_random_seed(training.seed)
     model = build_model(config, len(source.class_names))
     optimizer = Optimizer(training, model.trainable_variables)
+    # Last of the checks: a run that is refused must leave the directory as it was.
+    open_for_training(model_dir, config, source, resume)
     step = tf.Variable(0, dtype=tf.int64)
     checkpoints = checkpoint_manager(model, optimizer.sgd, step, model_dir, training)
     if checkpoints.latest_checkpoint:
