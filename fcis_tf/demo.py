@@ -34,7 +34,7 @@ def main():
     parser.add_argument("model_dir", type=Path, help="directory for everything that is made")
     model_dir = parser.parse_args().model_dir
 
-    config = load_config(CONFIG)
+    config = demo_config()
     print(f"training on scenes of digits, about a quarter of an hour on two cores; all goes to {model_dir}")
     metrics = train(config, model_dir)
     trained = load_trained(model_dir)
@@ -43,6 +43,20 @@ def main():
     predict_files(predictor, scenes, model_dir / "overlays", trained.class_names, trained.category_ids)
     print(f"\n{metrics_table(metrics)}")
     print(NEXT_STEPS.format(model_dir=model_dir, scenes=config.data.eval.scenes, drawn=SCENES))
+
+
+def demo_config():
+    """Returns the Config of the demo, in float32 where the processor would only emulate bfloat16."""
+    if tf.config.list_physical_devices("GPU") or processor_computes_bfloat16():
+        return load_config(CONFIG)
+    print("this processor has no bfloat16 instructions: training in float32, which takes longer")
+    return load_config(CONFIG, ["model.precision=float32"])
+
+
+def processor_computes_bfloat16(cpuinfo=Path("/proc/cpuinfo")):
+    """Returns whether Linux lists instructions for bfloat16 (AMX or AVX-512) among the processor's flags."""
+    flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
+    return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
 def write_scenes(config, directory):

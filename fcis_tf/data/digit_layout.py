@@ -67,7 +67,7 @@ def draw_layout(glyphs, seed, canvas_size, max_digits):
 
 
 def _draw_sizes(count, seed, canvas_size):
-    largest = min(LARGEST, min(canvas_size) // 2)
+    largest = min(LARGEST, min(canvas_size) * 2 // 3)
     smallest = min(SMALLEST, largest)
     sizes = tf.random.stateless_uniform([count], seed, smallest, largest)
     return tf.sort(sizes, direction="DESCENDING")

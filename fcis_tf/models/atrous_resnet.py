@@ -3,6 +3,7 @@
 import keras
 
 from fcis_tf.models.fused_batch_normalization import FusedBatchNormalization
+from fcis_tf.models.precision import computing_in
 
 # Kind of block and number of blocks in conv2_x to conv5_x (ResNet table 1).
 DEPTHS = {
@@ -46,16 +47,17 @@ class AtrousResNet(keras.Layer):
         kind, repetitions = DEPTHS[depth]
         block = BasicBlock if kind == "basic" else BottleneckBlock
         norm = {"trainable": batch_norm == "trained", "momentum": batch_norm_momentum}
-        self.conv1 = Stem(norm, name="conv1")
-        self.stages = []
-        for stage, (channels, blocks) in enumerate(zip((64, 128, 256, 512), repetitions, strict=True), start=2):
-            stride = 2 if stage in (3, 4) else 1
-            dilation = 2 if stage == 5 else 1
-            layers = [
-                block(channels, stride if i == 0 else 1, dilation, i == 0, norm, name=f"block{i + 1}")
-                for i in range(blocks)
-            ]
-            self.stages.append(keras.Sequential(layers, name=f"conv{stage}"))
+        with computing_in(self.dtype_policy):
+            self.conv1 = Stem(norm, name="conv1")
+            self.stages = []
+            for stage, (channels, blocks) in enumerate(zip((64, 128, 256, 512), repetitions, strict=True), start=2):
+                stride = 2 if stage in (3, 4) else 1
+                dilation = 2 if stage == 5 else 1
+                layers = [
+                    block(channels, stride if i == 0 else 1, dilation, i == 0, norm, name=f"block{i + 1}")
+                    for i in range(blocks)
+                ]
+                self.stages.append(keras.Sequential(layers, name=f"conv{stage}"))
         for stage in (self.conv1, *self.stages):
             if stage.name in frozen_stages:
                 stage.trainable = False

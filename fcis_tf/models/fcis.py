@@ -44,9 +44,13 @@ class FCIS(keras.Model):
             batch_norm=config.batch_norm,
             batch_norm_momentum=config.batch_norm_momentum,
             name="backbone",
+            dtype=config.precision,
         )
         self.rpn = RegionProposalNetwork(
-            len(config.anchor_scales) * len(config.anchor_ratios), config.rpn_channels, name="rpn"
+            len(config.anchor_scales) * len(config.anchor_ratios),
+            config.rpn_channels,
+            name="rpn",
+            dtype=config.precision,
         )
         self.proposal_layer = ProposalLayer(**config.proposals.model_dump(), name="proposals")
         self.head = InsideOutsideHead(
@@ -56,6 +60,7 @@ class FCIS(keras.Model):
             pooled_size=config.pooled_size,
             stride=STRIDE,
             name="head",
+            dtype=config.precision,
         )
 
     def propose(self, images, image_sizes=None, training=False):

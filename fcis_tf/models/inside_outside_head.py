@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from fcis_tf.models.precision import computing_in
 from fcis_tf.ops import ps_assemble, ps_roi_pool
 
 
@@ -36,14 +37,15 @@ class InsideOutsideHead(keras.Layer):
             "stride": stride,
         }
         self.pooling = {"group_size": group_size, "pooled_size": pooled_size, "stride": stride}
-        self.reduce = keras.layers.Conv2D(
-            channels, 1, activation="relu", kernel_initializer="he_normal", name="reduce"
-        )
-        small = keras.initializers.RandomNormal(stddev=0.01)
-        self.score_maps = keras.layers.Conv2D(
-            group_size**2 * (num_classes + 1) * 2, 1, kernel_initializer=small, name="score_maps"
-        )
-        self.box_maps = keras.layers.Conv2D(group_size**2 * 4, 1, kernel_initializer=small, name="box_maps")
+        with computing_in(self.dtype_policy):
+            self.reduce = keras.layers.Conv2D(
+                channels, 1, activation="relu", kernel_initializer="he_normal", name="reduce"
+            )
+            small = keras.initializers.RandomNormal(stddev=0.01)
+            self.score_maps = keras.layers.Conv2D(
+                group_size**2 * (num_classes + 1) * 2, 1, kernel_initializer=small, name="score_maps"
+            )
+            self.box_maps = keras.layers.Conv2D(group_size**2 * 4, 1, kernel_initializer=small, name="box_maps")
 
     def build(self, shape):
         self.reduce.build(shape)

@@ -2,6 +2,8 @@
 
 import keras
 
+from fcis_tf.models.precision import computing_in
+
 
 @keras.saving.register_keras_serializable("fcis_tf")
 class RegionProposalNetwork(keras.Layer):
@@ -22,12 +24,13 @@ class RegionProposalNetwork(keras.Layer):
     def __init__(self, anchors_per_cell, channels=512, **kwargs):
         super().__init__(**kwargs)
         self.config = {"anchors_per_cell": anchors_per_cell, "channels": channels}
-        self.convolution = keras.layers.Conv2D(
-            channels, 3, padding="same", activation="relu", kernel_initializer="he_normal", name="conv"
-        )
-        small = keras.initializers.RandomNormal(stddev=0.01)
-        self.logits = keras.layers.Conv2D(2 * anchors_per_cell, 1, kernel_initializer=small, name="logits")
-        self.offsets = keras.layers.Conv2D(4 * anchors_per_cell, 1, kernel_initializer=small, name="offsets")
+        with computing_in(self.dtype_policy):
+            self.convolution = keras.layers.Conv2D(
+                channels, 3, padding="same", activation="relu", kernel_initializer="he_normal", name="conv"
+            )
+            small = keras.initializers.RandomNormal(stddev=0.01)
+            self.logits = keras.layers.Conv2D(2 * anchors_per_cell, 1, kernel_initializer=small, name="logits")
+            self.offsets = keras.layers.Conv2D(4 * anchors_per_cell, 1, kernel_initializer=small, name="offsets")
 
     def build(self, shape):
         self.convolution.build(shape)
