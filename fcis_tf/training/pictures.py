@@ -69,7 +69,7 @@ class PictureWriter:
         tf.summary.image(f"proposals/{i}", draw_boxes(image, proposals, -np.arange(len(proposals)))[None])
         if detections["num_detections"] > 0:
             box, label = detections["boxes"][0].numpy(), int(detections["classes"][0])
-            drawing = self._draw_score_maps(image, maps["score_maps"][0].numpy(), box, label)
+            drawing = self._draw_score_maps(image, maps["score_maps"][0].numpy().astype(np.float32), box, label)
             tf.summary.image(f"score_maps/{i}", drawing[None])
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, 2], tf.int32)])

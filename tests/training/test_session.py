@@ -125,6 +125,16 @@ def test_tensorboard_shows_pictures_and_the_configuration(finished):
     assert Config.model_validate(yaml.safe_load(text)) == CONFIG
 
 
+def test_mixed_precision_trains_draws_and_evaluates(tmp_path):
+    training = TRAINING | {"steps": 1, "images_every": 1}
+    config = tiny_config(model={"precision": "mixed_bfloat16"}, training=training)
+    metrics = train(config, tmp_path, progress=False)
+    assert all(np.isfinite(value) for value in metrics.summary["segm"].values())
+    found = events(tmp_path)
+    assert math.isfinite(found["train/loss/total"][1]) and list(found["pictures/score_maps/0"]) == [1]
+    assert all(variable.dtype == "float32" for variable in load_trained(tmp_path).model.variables)
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_is_named(broken):
     model_dir, message = broken
     assert message.startswith("step 2: loss/roi_mask is nan") and "\n" not in message
