@@ -9,7 +9,9 @@ DEMO_DIR ?= runs/digits
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: .venv/.complete  ## make .venv with all that is needed
+LIBRARY := fcis_tf/ops/lib/position_sensitive.so
+
+setup: $(LIBRARY)  ## make .venv with all that is needed, and build the native operators
 
 .venv/.complete: constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || \
@@ -17,6 +19,10 @@ setup: .venv/.complete  ## make .venv with all that is needed
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps -r constraints.txt
 	@touch $@
+
+# Without a compiler everything runs on the portable operators.
+$(LIBRARY): .venv/.complete $(shell find fcis_tf/ops/cc -type f) fcis_tf/ops/build.py
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m fcis_tf.ops.build || true
 
 demo: setup  ## train FCIS on scenes of digits, evaluate it, and draw what it finds
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m fcis_tf.demo $(DEMO_DIR)
@@ -31,4 +37,4 @@ lint: setup  ## check the style
 	$(BIN)/ruff check .
 
 clean:  ## remove what make made, but not runs/
-	rm -rf .venv .pytest_cache .hypothesis .ruff_cache
+	rm -rf .venv fcis_tf/ops/lib .pytest_cache .hypothesis .ruff_cache

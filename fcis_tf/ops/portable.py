@@ -4,6 +4,7 @@ Pooling is one sparse operator: every bin is a segment of the cells that it cove
 gathered rows is `tf.sparse.segment_mean`, which never materialises the gathered rows.
 """
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -50,13 +51,17 @@ def _bins(low, high, size, pooled_size, stride):
         (begin, end): [R, P] int32, half-open and within the map.
     """
     low, high = _divide(_round_half_away(low), stride), _divide(_round_half_away(high), stride)
-    bin_size = _divide(tf.maximum(high - low, 0.1), pooled_size)[:, None]
+    side = high - low
+    # An edge that is infinite or undefined makes all bins' edges undefined, and so the bins empty.
+    side = tf.where(tf.math.is_finite(side), tf.maximum(side, 0.1), np.nan)
+    bin_size = _divide(side, pooled_size)[:, None]
     low = low[:, None]
     index = tf.range(pooled_size, dtype=tf.float32)
     begin = tf.floor(index * bin_size + low)
     end = tf.math.ceil((index + 1.0) * bin_size + low)
-    limit = tf.cast(size, tf.float32)
-    return tf.cast(tf.clip_by_value(begin, 0.0, limit), tf.int32), tf.cast(tf.clip_by_value(end, 0.0, limit), tf.int32)
+    limit = tf.where(begin < end, tf.cast(size, tf.float32), 0.0)
+    begin, end = (tf.where(limit > 0, tf.clip_by_value(edge, 0.0, limit), 0.0) for edge in (begin, end))
+    return tf.cast(begin, tf.int32), tf.cast(end, tf.int32)
 
 
 def _round_half_away(x):

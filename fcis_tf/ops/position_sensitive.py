@@ -6,14 +6,15 @@ contiguous run of channels: channel = (gy * k + gx) * D + d.
 
 import tensorflow as tf
 
-from fcis_tf.ops import portable
+from fcis_tf.ops import native, portable
 
 
 def ps_roi_pool(features, boxes, box_indices, *, group_size, pooled_size, stride, implementation=None):
     """Position-sensitive RoI pooling (R-FCN section 2.1, as MXNet's PSROIPooling computes it).
 
     A box is divided into P x P bins. The value of bin (i, j) is the mean, over the cells of the map which the bin
-    touches, of the D channels of grid cell (i * k // P, j * k // P). An empty bin is 0.
+    touches, of the D channels of grid cell (i * k // P, j * k // P). An empty bin is 0, and so are all bins of a box
+    with an edge that is infinite or NaN.
 
     Args:
         features: [N, H, W, k * k * D] float32, float16 or bfloat16.
@@ -22,21 +23,24 @@ def ps_roi_pool(features, boxes, box_indices, *, group_size, pooled_size, stride
         group_size: k.
         pooled_size: P, a multiple of k.
         stride: pixels of the image per cell of the map.
-        implementation: "portable" (stock TensorFlow operators), or None for the best that is there.
+        implementation: "native" (C++ and CUDA), "portable" (stock TensorFlow operators), or None for native where it
+            is built.
 
     Returns:
         [R, P, P, D] of the dtype of `features`. Sums are computed in float32. Differentiable in `features`.
 
     Raises:
-        ValueError: an argument's rank, channel count or value is impossible.
+        ValueError: an argument's rank, channel count or value is impossible, or native operators are asked for but
+            not there.
+        tf.errors.InvalidArgumentError: an index is out of range.
 
     Example:
         >>> features = tf.random.normal([1, 38, 63, 7 * 7 * 4])
         >>> ps_roi_pool(features, [[0.0, 0.0, 64.0, 64.0]], [0], group_size=7, pooled_size=21, stride=16).shape
         TensorShape([1, 21, 21, 4])
     """
-    features, boxes, box_indices = _checked(features, boxes, box_indices, 1, group_size, pooled_size, implementation)
-    return portable.ps_roi_pool(features, boxes, box_indices, group_size, pooled_size, stride)
+    features, boxes, box_indices = _checked(features, boxes, box_indices, 1, group_size, pooled_size)
+    return _operators(implementation).ps_roi_pool(features, boxes, box_indices, group_size, pooled_size, stride)
 
 
 def ps_assemble(
@@ -57,14 +61,17 @@ def ps_assemble(
         group_size: k.
         pooled_size: P, a multiple of k.
         stride: pixels of the image per cell of the map.
-        implementation: "portable" (stock TensorFlow operators), or None for the best that is there.
+        implementation: "native" (C++ and CUDA), "portable" (stock TensorFlow operators), or None for native where it
+            is built.
 
     Returns:
         class_logits [R, C + 1] and mask_logits [R, P, P, 2] (outside, inside), of the dtype of `score_maps`.
         Differentiable in `score_maps`.
 
     Raises:
-        ValueError: an argument's rank, channel count or value is impossible.
+        ValueError: an argument's rank, channel count or value is impossible, or native operators are asked for but
+            not there.
+        tf.errors.InvalidArgumentError: an index is out of range.
 
     Example:
         >>> score_maps = tf.random.normal([1, 38, 63, 7 * 7 * 21 * 2])
@@ -73,16 +80,23 @@ def ps_assemble(
         >>> class_logits.shape, mask_logits.shape
         (TensorShape([1, 21]), TensorShape([1, 21, 21, 2]))
     """
-    score_maps, boxes, box_indices = _checked(
-        score_maps, boxes, box_indices, 2, group_size, pooled_size, implementation
-    )
-    return portable.ps_assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size, stride)
+    score_maps, boxes, box_indices = _checked(score_maps, boxes, box_indices, 2, group_size, pooled_size)
+    labels = None if labels is None else tf.cast(labels, tf.int32)
+    operators = _operators(implementation)
+    return operators.ps_assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size, stride)
 
 
-def _checked(features, boxes, box_indices, depth, group_size, pooled_size, implementation):
+def _operators(implementation):
+    """Returns the module that implements the operators."""
+    if implementation not in (None, "native", "portable"):
+        raise ValueError(f"implementation: expected 'native', 'portable' or None, found {implementation!r}")
+    if implementation == "native" and (reason := native.reason_for_absence()):
+        raise ValueError(f"implementation: the native operators cannot be used: {reason}")
+    return portable if implementation == "portable" or not native.is_available() else native
+
+
+def _checked(features, boxes, box_indices, depth, group_size, pooled_size):
     """Returns the tensors, after checks of what is known without running anything."""
-    if implementation not in (None, "portable"):
-        raise ValueError(f"implementation: expected 'portable' or None, found {implementation!r}")
     if group_size < 1 or pooled_size < 1 or pooled_size % group_size:
         raise ValueError(f"pooled_size {pooled_size} must be a positive multiple of group_size {group_size}")
     features = tf.convert_to_tensor(features)
