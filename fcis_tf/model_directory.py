@@ -42,7 +42,7 @@ def build_model(config, num_classes):
         config: a Config.
         num_classes: C, without the background.
     """
-    model = FCIS(config.model, num_classes, second_pass=config.inference.second_pass, name="fcis")
+    model = FCIS(config.model, num_classes, name="fcis")
     model(tf.zeros([1, 64, 64, 3]))
     return model
 
