@@ -262,8 +262,14 @@ def _describe(problem):
         return f"{path}: unknown key, did you mean {_nearest_key(location)}?"
     if problem["type"] == "missing":
         return f"{path}: this key is missing"
-    message = problem["msg"].removeprefix("Value error, ")
     found = problem["input"]
+    if problem["type"] == "union_tag_not_found":
+        return f"{path}.format: this key is missing"
+    if problem["type"] == "union_tag_invalid":
+        return f"{path}.format: expected {' or '.join(DATASET_FORMATS)}, found {found['format']!r}"
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{path}: expected keys with values, found {found!r}"
+    message = problem["msg"].removeprefix("Value error, ")
     return f"{path}: {message}" if isinstance(found, (dict, Section)) else f"{path}: {message}, found {found!r}"
 
 

@@ -79,11 +79,9 @@ def test_unknown_keys_are_named_with_the_nearest_one(tmp_path, changes, key, nea
         ({"model": {"anchor_scales": [8, "big"]}}, "model.anchor_scales.1", "'big'"),
         ({"model": {"frozen_stages": ["conv6"]}}, "model.frozen_stages.0", "'conv6'"),
         ({"model": {"box_target_stds": [1, 1, 1]}}, "model.box_target_stds.3", ""),
-        ({"model": []}, "model", "[]"),
         ({"data": {"train": {"height": 31}}}, "data.train.height", "31"),
         ({"data": {"eval": {"width": 8}}}, "data.eval.width", "8"),
         ({"data": {"train": {"split": "test"}}}, "data.train.split", "'test'"),
-        ({"data": {"train": {"format": "voc"}}}, "data.train", ""),
         ({"training": {"steps": 0}}, "training.steps", "0"),
         ({"training": {"steps": 1.5}}, "training.steps", "1.5"),
         ({"training": {"steps": None}}, "training.steps", "None"),
@@ -98,6 +96,25 @@ def test_unknown_keys_are_named_with_the_nearest_one(tmp_path, changes, key, nea
 def test_wrong_values_are_named(tmp_path, changes, key, value):
     message = message_of(tmp_path, tiny_values(**changes))
     assert message.startswith(f"{key}: ") and value in message
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"model": 3}, "model: expected keys with values, found 3"),
+        ({"model": None}, "model: expected keys with values, found None"),
+        ({"model": {"proposals": []}}, "model.proposals: expected keys with values, found []"),
+        ({"data": {"eval": "coco"}}, "data.eval: expected keys with values, found 'coco'"),
+        ({"data": {"eval": {"format": "voc"}}}, "data.eval.format: expected digits or coco, found 'voc'"),
+        ({"data": {"eval": {"format": [1]}}}, "data.eval.format: expected digits or coco, found [1]"),
+        (
+            {"training": {"learning_rate": {"multipliers": 3}}},
+            "training.learning_rate.multipliers: expected keys with values, found 3",
+        ),
+    ],
+)
+def test_wrong_sections_and_formats_are_named(tmp_path, changes, message):
+    assert message_of(tmp_path, tiny_values(**changes)) == message
 
 
 @pytest.mark.parametrize(
@@ -118,6 +135,8 @@ def test_missing_keys_are_named(tmp_path):
     values = tiny_values()
     del values["data"]["eval"]["split"]
     assert message_of(tmp_path, values) == "data.eval.split: this key is missing"
+    del values["data"]["eval"]["format"]
+    assert message_of(tmp_path, values) == "data.eval.format: this key is missing"
     assert message_of(tmp_path, {}) == "data: this key is missing"
 
 
