@@ -29,6 +29,9 @@ _SMALLEST_SIDE = 0.1
 class CocoAnnotations(NamedTuple):
     """What an annotation file says, as far as it can be used.
 
+    An annotation without a pixel in its image, such as a polygon that lies wholly outside, is left out of training and
+    of the ground truth alike, though pycocotools would count it as one more instance that isn't found.
+
     Attributes:
         images: list of dicts with id, file_name, height and width, sorted by id.
         annotations: list of dicts with image_id, category_id, iscrowd, area, bbox (x, y, width, height, clipped to
@@ -166,12 +169,12 @@ def _clean_segmentation(segmentation, height, width):
     polygons = [_clean_polygon(polygon, height, width) for polygon in segmentation]
     polygons = [polygon for polygon in polygons if polygon is not None]
     if not polygons:
-        raise _Unusable("degenerate polygons")
+        raise _Unusable("polygons that are degenerate or outside of the image")
     return polygons
 
 
 def _clean_polygon(polygon, height, width):
-    """Returns the polygon, or None if it has fewer than three points or no area."""
+    """Returns the polygon, or None if it has fewer than three points, no area, or none in the image."""
     try:
         points = np.asarray(polygon, np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -180,6 +183,8 @@ def _clean_polygon(polygon, height, width):
         return None
     x, y = points[0::2], points[1::2]
     if np.dot(x, np.roll(y, 1)) == np.dot(y, np.roll(x, 1)):
+        return None
+    if x.max() <= 0 or y.max() <= 0 or x.min() >= width or y.min() >= height:
         return None
     # Drawing takes time in proportion to the length of the outline, whether it's within the image or not.
     points[0::2], points[1::2] = np.clip(x, -width, 2 * width), np.clip(y, -height, 2 * height)

@@ -221,7 +221,7 @@ def test_unusable_annotations_are_counted_by_kind_in_one_warning(folder, caplog)
         triangle(segmentation=[[10, 5, 20, 5, 30, 5]]),
         triangle(segmentation=[[10, 5, 20, 5, "a", 5]]),
         triangle(segmentation=[[10, 5, 30, 5, 30, 10**400]]),
-        triangle(segmentation=[[100, 100, 120, 100, 120, 130]], bbox=[100, 100, 20, 30]),
+        triangle(segmentation=[[10, 5, 10.01, 5, 10.01, 5.01]], bbox=None),
         triangle(segmentation=None),
         triangle(segmentation={"size": [3, 3], "counts": [9]}),
         triangle(segmentation={"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}),
@@ -236,9 +236,27 @@ def test_unusable_annotations_are_counted_by_kind_in_one_warning(folder, caplog)
     (record,) = caplog.records
     assert record.getMessage() == (
         f"data.train.annotations: {folder.annotations}: skipped 11 annotations: "
-        "1 with boxes that are empty or outside of the image, 4 with degenerate polygons, 1 with empty masks, "
-        "1 with masks of another size than the image's, 1 with no segmentation, 3 with unreadable run lengths"
+        "1 with boxes that are empty or outside of the image, 1 with empty masks, "
+        "1 with masks of another size than the image's, 1 with no segmentation, 4 with polygons that are degenerate or outside of the image, "
+        "3 with unreadable run lengths"
     )
+
+
+@pytest.mark.parametrize("shift", [(-30, 0), (WIDTH - 10, 0), (0, -35), (0, HEIGHT - 5), (500, 500)])
+def test_polygon_outside_of_the_image_is_no_instance_whatever_its_box(folder, shift):
+    outside = (np.reshape(triangle()["segmentation"], (-1, 2)) + shift).ravel().tolist()
+    whole = rectangle_runs(compressed=True)
+    folder.content["annotations"] = [triangle(segmentation=[outside]), whole]
+    source = folder.load()
+    assert examples(source)[0]["masks"].shape == (1, 28, 28) and len(source.ground_truth().anns) == 1
+    folder.annotations.unlink()
+    folder.content["annotations"] = [triangle(segmentation=[outside, *triangle()["segmentation"]])]
+    assert folder.load().ground_truth().anns[1]["segmentation"] == triangle()["segmentation"]
+
+
+def test_polygon_at_the_edge_of_the_image_stays(folder):
+    folder.content["annotations"] = [triangle(segmentation=[[-20, 5, 1, 5, 1, 35]], bbox=[0, 5, 1, 30])]
+    assert folder.example()["masks"].any()
 
 
 def test_degenerate_polygon_beside_a_good_one_is_left_out(folder):
