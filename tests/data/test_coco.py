@@ -237,8 +237,8 @@ def test_unusable_annotations_are_counted_by_kind_in_one_warning(folder, caplog)
     assert record.getMessage() == (
         f"data.train.annotations: {folder.annotations}: skipped 11 annotations: "
         "1 with boxes that are empty or outside of the image, 1 with empty masks, "
-        "1 with masks of another size than the image's, 1 with no segmentation, 4 with polygons that are degenerate or outside of the image, "
-        "3 with unreadable run lengths"
+        "1 with masks of another size than the image's, 1 with no segmentation, "
+        "4 with polygons that are degenerate or outside of the image, 3 with unreadable run lengths"
     )
 
 
@@ -288,6 +288,16 @@ def test_grey_alpha_palette_and_16_bit_images(folder):
         folder.add_image(image_id, name, picture)
     for example, (_, expected) in zip(examples(folder.load())[1:], pictures.values(), strict=True):
         np.testing.assert_array_equal(example["image"], np.broadcast_to(expected, rgb.shape))
+
+
+def test_webp_with_and_without_transparency(folder):
+    alpha = folder.picture.convert("RGBA")
+    alpha.putalpha(100)
+    for image_id, (name, picture) in enumerate({"plain.webp": folder.picture, "alpha.webp": alpha}.items(), start=2):
+        folder.save(picture, name, lossless=True)
+        folder.content["images"].append({"id": image_id, "file_name": name, "height": HEIGHT, "width": WIDTH})
+    for example in examples(folder.load())[1:]:
+        np.testing.assert_array_equal(example["image"], np.asarray(folder.picture))
 
 
 def test_grey_and_cmyk_jpeg(folder):
@@ -429,7 +439,7 @@ def test_file_that_cannot_be_decoded_is_named(folder, name, content):
     for batches in (training_batches(source, config, 1, seed=0), evaluation_batches(source, config)):
         with pytest.raises(tf.errors.InvalidArgumentError) as caught:
             list(batches.take(2))
-        problem = "missing, truncated or not a JPEG, PNG, GIF, BMP or WebP image"
+        problem = "not an image that can be read; expected JPEG, PNG, GIF, BMP or WebP"
         assert describe_data_error(caught.value) == f"{folder.images / name}: {problem}"
 
 

@@ -1,7 +1,6 @@
 """Prediction on image files."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -52,18 +51,27 @@ def test_skips_what_is_not_an_image_and_names_it(tmp_path, capsys):
     text.write_text("no image")
     empty = tmp_path / "empty.jpg"
     empty.touch()
-    bad = [truncated, text, empty, tmp_path / "missing.jpg", tmp_path]
+    unreadable = "not an image that can be read; expected JPEG, PNG, GIF, BMP or WebP"
+    bad = {
+        truncated: unreadable,
+        text: unreadable,
+        empty: unreadable,
+        save(tmp_path / "scan.tiff"): unreadable,
+        tmp_path / "missing.jpg": "No such file or directory",
+        tmp_path: "Is a directory",
+    }
     good = save(tmp_path / "good.jpg")
 
-    assert predict([*bad, good], tmp_path / "out") == (1, 5)
+    assert predict([*bad, good], tmp_path / "out") == (1, 6)
     errors = [line for line in capsys.readouterr().err.splitlines() if "skipped" in line]
-    assert len(errors) == 5
-    for path, line in zip(bad, errors, strict=True):
-        assert re.search(f"skipped: {path}: missing, truncated or not", line)
+    for (path, problem), line in zip(bad.items(), errors, strict=True):
+        assert line.endswith(f"skipped: {path}: {problem}")
     assert len(json.loads((tmp_path / "out" / "instances.json").read_text())) == 1
 
 
-@pytest.mark.parametrize(("mode", "name"), [("L", "a.png"), ("RGBA", "a.png"), ("CMYK", "a.jpg"), ("I;16", "a.png")])
+@pytest.mark.parametrize(
+    ("mode", "name"), [("L", "a.png"), ("RGBA", "a.png"), ("CMYK", "a.jpg"), ("I;16", "a.png"), ("RGBA", "a.webp")]
+)
 def test_reads_images_of_every_kind(tmp_path, mode, name):
     image = read_photograph(save(tmp_path / name, mode))
     assert image.shape == (10, 20, 3) and image.dtype == np.uint8
