@@ -38,7 +38,8 @@ def main():
     names, ids = trained.class_names, trained.category_ids
     count, failures = predict_files(predictor, arguments.images, arguments.out, names, ids)
     readable = len(arguments.images) - failures
-    print(f"{count} instances in {readable} images; drawings and instances.json in {arguments.out}")
+    if readable:
+        print(f"{count} instances in {readable} images; drawings and instances.json in {arguments.out}")
     return 1 if failures else 0
 
 

@@ -114,6 +114,13 @@ def test_predict_goes_on_after_a_bad_image(run, model_dir, tmp_path, capsys):
     assert len(json.loads((out / "instances.json").read_text())) == 1
 
 
+def test_predict_without_a_readable_image_promises_nothing(run, model_dir, tmp_path, capsys):
+    missing = tmp_path / "missing.jpg"
+    assert run("predict.py", "--model-dir", model_dir, missing, "--out", tmp_path / "out") == 1
+    output = capsys.readouterr()
+    assert not output.out and f"skipped: {missing}: No such file or directory" in output.err
+
+
 def test_predict_leaves_out_low_scores(run, model_dir, tmp_path):
     image, out = tmp_path / "a.png", tmp_path / "out"
     Image.new("RGB", (60, 40)).save(image)

@@ -102,13 +102,41 @@ def test_results_so_far_survive_an_interruption(tmp_path):
 
 def test_never_replaces_images_nor_drawings(tmp_path):
     (tmp_path / "other").mkdir()
-    png, jpg = save(tmp_path / "a.png"), save(tmp_path / "other" / "a.jpg")
+    png, other = save(tmp_path / "a.png"), save(tmp_path / "other" / "a.png")
+    jpg = save(tmp_path / "other" / "a.jpg")
     with pytest.raises(UserError, match="would replace the image"):
         predict([png], tmp_path)
     with pytest.raises(UserError, match="would replace the image"):
-        predict([jpg, png], tmp_path)
+        predict([jpg, save(tmp_path / "a.jpg.png"), png], tmp_path)
     with pytest.raises(UserError, match="would replace that of"):
-        predict([png, jpg], tmp_path / "out")
+        predict([png, other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_that_differ_in_their_extension_only(tmp_path):
+    paths = [save(tmp_path / name) for name in ("12.png", "12.jpg", "13.jpg")]
+    out = tmp_path / "out"
+    assert predict(paths, out) == (3, 0)
+    assert sorted(path.name for path in out.glob("*.png")) == ["12.jpg.png", "12.png.png", "13.png"]
+    results = json.loads((out / "instances.json").read_text())
+    assert [result["image_id"] for result in results] == ["12.png", "12.jpg", 13]
+
+
+def test_without_a_readable_image_earlier_results_stay(tmp_path):
+    out = tmp_path / "out"
+    predict([save(tmp_path / "a.png")], out)
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    assert predict([tmp_path / "missing.png"], out) == (0, 1)
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_names_a_drawing_that_cannot_be_written(tmp_path):
+    paths = [save(tmp_path / "a.png"), save(tmp_path / "b.png")]
+    drawing = tmp_path / "out" / "b.png"
+    drawing.mkdir(parents=True)
+    with pytest.raises(UserError, match=f"^{drawing}: cannot write this drawing: Is a directory$"):
+        predict(paths, tmp_path / "out")
+    assert len(json.loads((tmp_path / "out" / "instances.json").read_text())) == 1
 
 
 def test_names_a_directory_that_cannot_be_made(tmp_path):
