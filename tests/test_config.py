@@ -53,6 +53,13 @@ def test_saving_and_loading_round_trips(tmp_path):
     config = Config.model_validate(values)
     save_config(config, tmp_path / "saved.yaml")
     assert load_config(tmp_path / "saved.yaml") == config
+    assert [path.name for path in tmp_path.iterdir()] == ["saved.yaml"]
+
+
+def test_a_configuration_that_cannot_be_saved_is_named(tmp_path):
+    path = tmp_path / "missing" / "saved.yaml"
+    with pytest.raises(UserError, match=f"^{path}: cannot write this file: No such file or directory$"):
+        save_config(Config.model_validate(tiny_values()), path)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +136,11 @@ def test_boundaries_increase_and_fit_the_values(tmp_path, boundaries, values):
 def test_the_pooled_size_is_a_multiple_of_the_group_size(tmp_path):
     message = message_of(tmp_path, tiny_values(model={"pooled_size": 10}))
     assert message == "model: pooled_size 10 must be a multiple of group_size 3"
+
+
+def test_the_evaluation_set_is_finite(tmp_path):
+    message = message_of(tmp_path, tiny_values(data={"eval": {"scenes": 0}}))
+    assert message == "data.eval: evaluation needs a finite data set, set scenes to 1 or more"
 
 
 def test_missing_keys_are_named(tmp_path):
