@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from fcis_tf.command_line import add_override_argument, run_program
-from fcis_tf.compatibility import check_same_classes, check_same_model
+from fcis_tf.compatibility import check_same_classes
 from fcis_tf.config import load_config
 from fcis_tf.data import load_dataset
 from fcis_tf.evaluation import evaluate, metrics_table
@@ -28,10 +28,11 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     config = load_config(arguments.config, arguments.override)
-    trained = load_trained(arguments.model_dir)
-    check_same_model(config, arguments.config, trained.config, arguments.model_dir)
+    trained = load_trained(arguments.model_dir, config)
     source = load_dataset(config.data.eval, config.data.mask_size, key="data.eval")
-    check_same_classes(source.class_names, arguments.config, trained.class_names, arguments.model_dir)
+    check_same_classes(
+        source.class_names, "data.eval", trained.class_names, f"the network in {arguments.model_dir}"
+    )
 
     metrics = evaluate(Detector(trained.model, config.inference), source, config)
     print(f"{arguments.model_dir}, step {trained.step}, on data.eval of {arguments.config}\n\n{metrics_table(metrics)}")

@@ -5,11 +5,9 @@ import argparse
 from pathlib import Path
 
 from fcis_tf.command_line import add_override_argument, run_program
-from fcis_tf.compatibility import check_same_model
-from fcis_tf.config import load_config
 from fcis_tf.inference import Predictor
 from fcis_tf.inference.predict_files import predict_files
-from fcis_tf.model_directory import load_trained
+from fcis_tf.model_directory import load_trained, read_config
 
 
 def parse_arguments():
@@ -29,16 +27,16 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    trained = load_trained(arguments.model_dir)
-    config_path = arguments.model_dir / "config.yaml"
-    config = load_config(config_path, [f"inference.score_threshold={arguments.min_score}", *arguments.override])
-    check_same_model(config, config_path, trained.config, arguments.model_dir)
+    overrides = [f"inference.score_threshold={arguments.min_score}", *arguments.override]
+    config = read_config(arguments.model_dir, overrides)
+    trained = load_trained(arguments.model_dir, config)
 
     predictor = Predictor(trained.model, config)
     names, ids = trained.class_names, trained.category_ids
     count, failures = predict_files(predictor, arguments.images, arguments.out, names, ids)
     readable = len(arguments.images) - failures
-    print(f"{count} instances in {readable} images; drawings and instances.json in {arguments.out}")
+    if readable:
+        print(f"{count} instances in {readable} images; drawings and instances.json in {arguments.out}")
     return 1 if failures else 0
 
 

@@ -33,7 +33,6 @@ def main():
     arguments = parse_arguments()
     config = load_config(arguments.config, arguments.override)
     model_dir = arguments.model_dir or Path("runs") / arguments.config.stem
-    print(f"training in {model_dir}; watch it with: tensorboard --logdir {model_dir}")
     metrics = train(config, model_dir, resume=arguments.resume)
     print(f"\n{metrics_table(metrics)}\n\ncheckpoints, curves and metrics.json are in {model_dir}")
 

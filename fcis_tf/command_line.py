@@ -47,12 +47,11 @@ def _report(message, status):
 
 
 def add_override_argument(parser):
-    """Adds --override, which replaces single values of the configuration."""
+    """Adds --override, which replaces one value of the configuration and may be repeated."""
     parser.add_argument(
         "--override",
-        nargs="+",
-        action="extend",
+        action="append",
         default=[],
         metavar="KEY.KEY=VALUE",
-        help="replace single values of the configuration, e.g. inference.max_detections=20",
+        help="replace one value of the configuration, e.g. inference.max_detections=20; may be repeated",
     )

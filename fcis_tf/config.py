@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from fcis_tf.errors import UserError
+from fcis_tf.text_file import write_text
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 # What TensorFlow's and NumPy's generators all take.
@@ -97,6 +98,13 @@ class DataConfig(Section):
     horizontal_flip: bool = True
     # Instance masks travel cropped to their box at this size.
     mask_size: PositiveInt = 112
+
+    @pydantic.field_validator("eval")
+    @classmethod
+    def _eval_is_finite(cls, dataset):
+        if dataset.format == "digits" and not dataset.scenes:
+            raise ValueError("evaluation needs a finite data set, set scenes to 1 or more")
+        return dataset
 
 
 class LearningRateConfig(Section):
@@ -216,8 +224,14 @@ def load_config(path, overrides=()):
 
 
 def save_config(config, path):
-    """Writes a Config as YAML, such that `load_config` reads the same one back."""
-    Path(path).write_text(config_as_yaml(config))
+    """Writes a Config as YAML, such that `load_config` reads the same one back.
+
+    A file that was there stays intact until the new one is complete.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_text(config_as_yaml(config), path)
 
 
 def config_as_yaml(config):
@@ -262,8 +276,14 @@ def _describe(problem):
         return f"{path}: unknown key, did you mean {_nearest_key(location)}?"
     if problem["type"] == "missing":
         return f"{path}: this key is missing"
-    message = problem["msg"].removeprefix("Value error, ")
     found = problem["input"]
+    if problem["type"] == "union_tag_not_found":
+        return f"{path}.format: this key is missing"
+    if problem["type"] == "union_tag_invalid":
+        return f"{path}.format: expected {' or '.join(DATASET_FORMATS)}, found {found['format']!r}"
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{path}: expected keys with values, found {found!r}"
+    message = problem["msg"].removeprefix("Value error, ")
     return f"{path}: {message}" if isinstance(found, (dict, Section)) else f"{path}: {message}, found {found!r}"
 
 

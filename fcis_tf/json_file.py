@@ -1,10 +1,8 @@
 """JSON files that are written whole or not at all."""
 
 import json
-import os
-from pathlib import Path
 
-from fcis_tf.errors import UserError
+from fcis_tf.text_file import write_text
 
 
 def write_json(value, path):
@@ -13,11 +11,4 @@ def write_json(value, path):
     Raises:
         UserError: the file cannot be written.
     """
-    path = Path(path)
-    # In the same directory, since a rename is atomic only within one file system.
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_text(json.dumps(value, indent=1) + "\n")
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write this file: {error.strerror}") from None
+    write_text(json.dumps(value, indent=1) + "\n", path)

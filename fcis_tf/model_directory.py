@@ -22,7 +22,7 @@ class TrainedModel:
 
     Attributes:
         model: FCIS.
-        config: the Config that it was trained with.
+        config: the Config to use it with; that which it was trained with, unless another was asked for.
         class_names: of labels 1 to C.
         category_ids: of labels 1 to C, in the annotations that it was trained on.
         step: the training step that the weights are from.
@@ -42,7 +42,7 @@ def build_model(config, num_classes):
         config: a Config.
         num_classes: C, without the background.
     """
-    model = FCIS(config.model, num_classes, second_pass=config.inference.second_pass, name="fcis")
+    model = FCIS(config.model, num_classes, name="fcis")
     model(tf.zeros([1, 64, 64, 3]))
     return model
 
@@ -67,38 +67,70 @@ def checkpoint_manager(model, optimizer, step, model_dir, config):
     )
 
 
-def open_for_training(model_dir, config, source, resume):
-    """Prepares a model directory, new or that of an interrupted run, for training.
+def check_before_training(model_dir, config, source, resume):
+    """Checks that a run can begin, or that of a model directory go on; writes nothing.
 
     Args:
-        model_dir: created where it is missing.
+        model_dir: the directory; it may be missing.
         config: the Config to train with.
-        source: the training data set; its classes are written down.
+        source: the training data set.
         resume: whether to continue a run that is there.
 
     Raises:
         UserError: there is a run that must not be continued, or one of another network or other classes.
     """
     model_dir = Path(model_dir)
-    if tf.train.latest_checkpoint(str(model_dir)):
-        if not resume:
-            raise UserError(f"--model-dir {model_dir}: holds checkpoints; name another, or leave out --no-resume")
-        names, _ = _read_classes(model_dir)
-        check_same_model(config, "this configuration", load_config(model_dir / CONFIG_FILE), model_dir)
-        check_same_classes(source.class_names, "this configuration", names, model_dir)
+    if _newest_checkpoint(model_dir) is None:
+        return
+    if not resume:
+        raise UserError(f"--model-dir {model_dir}: holds checkpoints; name another, or leave out --no-resume")
+    names, _ = _read_classes(model_dir)
+    check_same_model(config, read_config(model_dir), model_dir)
+    check_same_classes(source.class_names, source.name, names, f"the network in {model_dir}")
+
+
+def describe_run(model_dir, config, source):
+    """Writes down what the checkpoints of a model directory are of.
+
+    Args:
+        model_dir: created where it is missing.
+        config: the Config to train with.
+        source: the training data set; its classes are written down.
+
+    Raises:
+        UserError: the directory cannot be made, or a file in it cannot be written.
+    """
+    model_dir = Path(model_dir)
     try:
         model_dir.mkdir(parents=True, exist_ok=True)
-        save_config(config, model_dir / CONFIG_FILE)
-        write_json({"names": source.class_names, "category_ids": source.category_ids}, model_dir / CLASSES_FILE)
     except OSError as error:
-        raise UserError(f"--model-dir {model_dir}: cannot write there: {error.strerror}") from None
+        raise UserError(f"--model-dir {model_dir}: cannot make this directory: {error.strerror}") from None
+    save_config(config, model_dir / CONFIG_FILE)
+    write_json({"names": source.class_names, "category_ids": source.category_ids}, model_dir / CLASSES_FILE)
 
 
-def load_trained(model_dir):
+def read_config(model_dir, overrides=()):
+    """Reads the Config that the network of a model directory was trained with.
+
+    Args:
+        model_dir: a directory that train.py wrote.
+        overrides: of single values, as `load_config` takes them.
+
+    Raises:
+        UserError: there is no such directory, or no configuration that can be read; the message names it.
+    """
+    model_dir = Path(model_dir)
+    if not model_dir.is_dir():
+        raise UserError(f"--model-dir {model_dir}: no such directory; train.py makes one")
+    return load_config(model_dir / CONFIG_FILE, overrides)
+
+
+def load_trained(model_dir, config=None):
     """Loads the newest weights of a model directory.
 
     Args:
         model_dir: a directory that train.py wrote.
+        config: the Config to use the network with; None for that which it was trained with.
 
     Returns:
         A TrainedModel.
@@ -107,30 +139,56 @@ def load_trained(model_dir):
         UserError: something is missing, damaged, or does not fit together; the message names it.
     """
     model_dir = Path(model_dir)
-    if not model_dir.is_dir():
-        raise UserError(f"--model-dir {model_dir}: no such directory; train.py makes one")
-    config = load_config(model_dir / CONFIG_FILE)
+    trained_config = read_config(model_dir)
+    config = config or trained_config
+    check_same_model(config, trained_config, model_dir)
     names, category_ids = _read_classes(model_dir)
-    path = tf.train.latest_checkpoint(str(model_dir))
-    if not path:
+    path = _newest_checkpoint(model_dir)
+    if path is None:
         raise UserError(f"--model-dir {model_dir}: no checkpoint there yet; train.py writes them")
     model = build_model(config, len(names))
     step = tf.Variable(0, dtype=tf.int64)
-    restore(tf.train.Checkpoint(model=_by_path(model), global_step=step), path)
+    restore(path, model, step)
     return TrainedModel(model, config, names, category_ids, int(step.numpy()))
 
 
-def restore(checkpoint, path):
-    """Restores all of a tf.train.Checkpoint's objects from a file.
+def restore(path, model, step, optimizer=None):
+    """Restores a network, and where its training goes on its optimiser too, from a checkpoint.
+
+    Variables that were not trained before, such as those of a stage that is no longer frozen, begin without momentum.
+
+    Args:
+        path: of the checkpoint, without the suffix of its files.
+        model: FCIS.
+        step: int64 tf.Variable, the global step.
+        optimizer: keras.optimizers.Optimizer, or None.
 
     Raises:
-        UserError: the file is damaged or was written by another network.
+        UserError: the checkpoint is damaged or was written by another network.
     """
     try:
-        checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
+        network = tf.train.Checkpoint(model=_by_path(model), global_step=step)
+        network.restore(path).expect_partial().assert_existing_objects_matched()
+        if optimizer is not None:
+            tf.train.Checkpoint(optimizer=_by_path(optimizer)).restore(path).expect_partial()
     except (tf.errors.OpError, ValueError, IndexError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: damaged, or written by another network: {reason}") from None
+
+
+def _newest_checkpoint(model_dir):
+    """Returns the path of a model directory's newest checkpoint, without suffix; None if there are no checkpoints.
+
+    Raises:
+        UserError: there are checkpoints, but TensorFlow's file that names the newest is missing or damaged.
+    """
+    newest = tf.train.latest_checkpoint(str(model_dir))
+    if newest is None and any(model_dir.glob("checkpoint-*.index")):
+        raise UserError(
+            f"--model-dir {model_dir}: holds checkpoints, but its file 'checkpoint' is missing or names none of them; "
+            "name another directory, or write into that file: model_checkpoint_path: \"checkpoint-N\""
+        )
+    return newest
 
 
 def _by_path(owner):

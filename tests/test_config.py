@@ -53,6 +53,13 @@ def test_saving_and_loading_round_trips(tmp_path):
     config = Config.model_validate(values)
     save_config(config, tmp_path / "saved.yaml")
     assert load_config(tmp_path / "saved.yaml") == config
+    assert [path.name for path in tmp_path.iterdir()] == ["saved.yaml"]
+
+
+def test_a_configuration_that_cannot_be_saved_is_named(tmp_path):
+    path = tmp_path / "missing" / "saved.yaml"
+    with pytest.raises(UserError, match=f"^{path}: cannot write this file: No such file or directory$"):
+        save_config(Config.model_validate(tiny_values()), path)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +86,9 @@ def test_unknown_keys_are_named_with_the_nearest_one(tmp_path, changes, key, nea
         ({"model": {"anchor_scales": [8, "big"]}}, "model.anchor_scales.1", "'big'"),
         ({"model": {"frozen_stages": ["conv6"]}}, "model.frozen_stages.0", "'conv6'"),
         ({"model": {"box_target_stds": [1, 1, 1]}}, "model.box_target_stds.3", ""),
-        ({"model": []}, "model", "[]"),
         ({"data": {"train": {"height": 31}}}, "data.train.height", "31"),
         ({"data": {"eval": {"width": 8}}}, "data.eval.width", "8"),
         ({"data": {"train": {"split": "test"}}}, "data.train.split", "'test'"),
-        ({"data": {"train": {"format": "voc"}}}, "data.train", ""),
         ({"training": {"steps": 0}}, "training.steps", "0"),
         ({"training": {"steps": 1.5}}, "training.steps", "1.5"),
         ({"training": {"steps": None}}, "training.steps", "None"),
@@ -101,6 +106,25 @@ def test_wrong_values_are_named(tmp_path, changes, key, value):
 
 
 @pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"model": 3}, "model: expected keys with values, found 3"),
+        ({"model": None}, "model: expected keys with values, found None"),
+        ({"model": {"proposals": []}}, "model.proposals: expected keys with values, found []"),
+        ({"data": {"eval": "coco"}}, "data.eval: expected keys with values, found 'coco'"),
+        ({"data": {"eval": {"format": "voc"}}}, "data.eval.format: expected digits or coco, found 'voc'"),
+        ({"data": {"eval": {"format": [1]}}}, "data.eval.format: expected digits or coco, found [1]"),
+        (
+            {"training": {"learning_rate": {"multipliers": 3}}},
+            "training.learning_rate.multipliers: expected keys with values, found 3",
+        ),
+    ],
+)
+def test_wrong_sections_and_formats_are_named(tmp_path, changes, message):
+    assert message_of(tmp_path, tiny_values(**changes)) == message
+
+
+@pytest.mark.parametrize(
     "boundaries, values", [([10], [1]), ([], [1, 2]), ([10, 10], [1, 2, 3]), ([20, 10], [1, 2, 3])]
 )
 def test_boundaries_increase_and_fit_the_values(tmp_path, boundaries, values):
@@ -114,10 +138,17 @@ def test_the_pooled_size_is_a_multiple_of_the_group_size(tmp_path):
     assert message == "model: pooled_size 10 must be a multiple of group_size 3"
 
 
+def test_the_evaluation_set_is_finite(tmp_path):
+    message = message_of(tmp_path, tiny_values(data={"eval": {"scenes": 0}}))
+    assert message == "data.eval: evaluation needs a finite data set, set scenes to 1 or more"
+
+
 def test_missing_keys_are_named(tmp_path):
     values = tiny_values()
     del values["data"]["eval"]["split"]
     assert message_of(tmp_path, values) == "data.eval.split: this key is missing"
+    del values["data"]["eval"]["format"]
+    assert message_of(tmp_path, values) == "data.eval.format: this key is missing"
     assert message_of(tmp_path, {}) == "data: this key is missing"
 
 

@@ -12,11 +12,18 @@ import tensorflow as tf
 
 from fcis_tf.config import load_config, save_config
 from fcis_tf.errors import UserError
-from fcis_tf.model_directory import build_model, checkpoint_manager, load_trained, open_for_training
+from fcis_tf.model_directory import (
+    build_model,
+    check_before_training,
+    checkpoint_manager,
+    describe_run,
+    load_trained,
+    restore,
+)
 from tests.tiny_config import tiny_config
 
 CONFIG = tiny_config(training={"keep_checkpoints": 1})
-SOURCE = SimpleNamespace(class_names=["cat", "dog"], category_ids=[17, 18])
+SOURCE = SimpleNamespace(name="data.train", class_names=["cat", "dog"], category_ids=[17, 18])
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +36,7 @@ def model():
 def saved(tmp_path_factory, model):
     """A directory to which the steps 5, 6 and 7 were saved, of which the last one is kept."""
     path = tmp_path_factory.mktemp("runs") / "deep" / "model"
-    open_for_training(path, CONFIG, SOURCE, resume=True)
+    describe_run(path, CONFIG, SOURCE)
     step = tf.Variable(0, dtype=tf.int64)
     optimizer = keras.optimizers.SGD(momentum=0.5)
     optimizer.build(model.trainable_variables)
@@ -62,6 +69,15 @@ def test_a_trained_network_comes_back(model, model_dir):
         np.testing.assert_array_equal(variable, expected)
 
 
+def test_the_network_can_be_used_with_another_configuration(model_dir):
+    config = tiny_config(model={"proposals": {"after_nms": 7}})
+    trained = load_trained(model_dir, config)
+    assert trained.config == config
+    assert trained.model(tf.zeros([1, 64, 64, 3]), second_pass=False)["rois"].shape == (1, 7, 4)
+    message = message_of(load_trained, model_dir, tiny_config(model={"anchor_scales": [1.0, 3.0]}))
+    assert message == f"model.anchor_scales is (1.0, 3.0), but (1.0, 2.0) in the network in {model_dir}"
+
+
 def test_keeps_the_newest_checkpoint(model_dir):
     assert sorted(path.stem for path in model_dir.glob("*.index")) == ["checkpoint-7"]
 
@@ -70,7 +86,7 @@ def test_missing_directories_and_checkpoints(tmp_path):
     assert message_of(load_trained, tmp_path / "none") == (
         f"--model-dir {tmp_path / 'none'}: no such directory; train.py makes one"
     )
-    open_for_training(tmp_path / "new", CONFIG, SOURCE, resume=True)
+    describe_run(tmp_path / "new", CONFIG, SOURCE)
     assert "no checkpoint there yet" in message_of(load_trained, tmp_path / "new")
     (tmp_path / "empty").mkdir()
     assert "config.yaml: cannot read this configuration" in message_of(load_trained, tmp_path / "empty")
@@ -129,26 +145,68 @@ def test_weights_of_other_classes(model_dir):
 # Opening for training
 
 
-def test_a_run_may_be_continued_with_other_training(model_dir):
-    longer = tiny_config(training={"steps": 99})
-    open_for_training(model_dir, longer, SOURCE, resume=True)
-    assert load_config(model_dir / "config.yaml") == longer
+@pytest.mark.parametrize(
+    "changes",
+    [{"training": {"steps": 99}}, {"model": {"frozen_stages": [], "batch_norm": "trained"}}],
+)
+def test_a_run_may_be_continued_with_other_training(model_dir, changes):
+    config = tiny_config(**changes)
+    check_before_training(model_dir, config, SOURCE, resume=True)
+    describe_run(model_dir, config, SOURCE)
+    assert load_config(model_dir / "config.yaml") == config
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_may_begin_where_none_is(tmp_path, resume):
+    check_before_training(tmp_path / "missing", CONFIG, SOURCE, resume)
+    check_before_training(tmp_path, CONFIG, SOURCE, resume)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_is_not_continued_when_it_must_not(model_dir):
-    before = {path.name: path.read_bytes() for path in model_dir.iterdir()}
-    message = message_of(open_for_training, model_dir, CONFIG, SOURCE, resume=False)
+    message = message_of(check_before_training, model_dir, CONFIG, SOURCE, resume=False)
     assert message.startswith(f"--model-dir {model_dir}: holds checkpoints")
     other = tiny_config(model={"backbone": "resnet34"})
-    message = message_of(open_for_training, model_dir, other, SOURCE, resume=True)
-    assert "model.backbone is resnet34, but resnet18" in message
-    classes = SimpleNamespace(class_names=["cat", "fox"], category_ids=[17, 18])
-    message = message_of(open_for_training, model_dir, CONFIG, classes, resume=True)
-    assert "class 2" in message and "'fox'" in message and "'dog'" in message
-    assert {path.name: path.read_bytes() for path in model_dir.iterdir()} == before
+    message = message_of(check_before_training, model_dir, other, SOURCE, resume=True)
+    assert message == f"model.backbone is resnet34, but resnet18 in the network in {model_dir}"
+    classes = SimpleNamespace(name="data.train", class_names=["cat", "fox"], category_ids=[17, 18])
+    message = message_of(check_before_training, model_dir, CONFIG, classes, resume=True)
+    assert message == f"data.train: class 2 is 'fox', but 'dog' in the network in {model_dir}"
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage", "of another directory"])
+def test_checkpoints_are_noticed_without_the_file_that_names_the_newest(model_dir, damage):
+    (model_dir / "checkpoint").unlink()
+    if damage != "missing":
+        text = "garbage" if damage == "garbage" else 'model_checkpoint_path: "checkpoint-9"'
+        (model_dir / "checkpoint").write_text(text)
+    for function, arguments in (
+        (check_before_training, (CONFIG, SOURCE, True)),
+        (check_before_training, (CONFIG, SOURCE, False)),
+        (load_trained, ()),
+    ):
+        message = message_of(function, model_dir, *arguments)
+        assert message.startswith(f"--model-dir {model_dir}: holds checkpoints, but its file 'checkpoint' is missing")
+    (model_dir / "checkpoint").write_text('model_checkpoint_path: "checkpoint-7"')
+    assert load_trained(model_dir).step == 7
+
+
+def test_variables_that_were_not_trained_before_begin_without_momentum(model_dir):
+    thawed = build_model(tiny_config(model={"frozen_stages": []}), 2)
+    optimizer = keras.optimizers.SGD(momentum=0.5)
+    optimizer.build(thawed.trainable_variables)
+    momenta = {variable.path: variable for variable in optimizer.variables if "momentum" in variable.path}
+    for path, variable in momenta.items():
+        if "rpn" in path:
+            variable.assign(tf.ones_like(variable))
+    step = tf.Variable(0, dtype=tf.int64)
+    restore(str(model_dir / "checkpoint-7"), thawed, step, optimizer)
+    assert step.numpy() == 7 and any("conv1" in path for path in momenta)
+    # All momenta of the checkpoint are 0.
+    assert not any(np.any(variable) for variable in momenta.values())
 
 
 def test_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
-    message = message_of(open_for_training, tmp_path / "file" / "model", CONFIG, SOURCE, resume=True)
-    assert message.startswith(f"--model-dir {tmp_path / 'file' / 'model'}: cannot write there")
+    message = message_of(describe_run, tmp_path / "file" / "model", CONFIG, SOURCE)
+    assert message.startswith(f"--model-dir {tmp_path / 'file' / 'model'}: cannot make this directory")

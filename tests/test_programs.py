@@ -42,7 +42,7 @@ def model_dir(tmp_path, config_path, monkeypatch):
         category_ids=source.category_ids,
         step=5,
     )
-    monkeypatch.setattr("fcis_tf.model_directory.load_trained", lambda path: trained)
+    monkeypatch.setattr("fcis_tf.model_directory.load_trained", lambda path, config: trained)
     return path
 
 
@@ -69,11 +69,16 @@ def test_evaluate_prints_and_writes_the_metrics(run, config_path, model_dir, cap
     assert "masks" in output and "APl" in output and "step 5" in output
 
 
-def test_evaluate_names_the_key_of_another_model(run, config_path, model_dir, capsys):
-    arguments = "--config", config_path, "--model-dir", model_dir, "--override", "model.backbone=resnet18"
-    assert run("evaluate.py", *arguments) == 2
-    assert "model.backbone" in capsys.readouterr().err
-    assert not (model_dir / "metrics.json").exists()
+@pytest.mark.parametrize(
+    "override, message",
+    [("model.backbone=resnet18", "model.backbone is"), ("data.eval.scenes=0", "data.eval: evaluation needs a finite")],
+)
+def test_evaluate_names_the_key_that_is_wrong(run, config_path, tmp_path, capsys, override, message):
+    (tmp_path / "config.yaml").write_text(config_path.read_text())
+    assert run("evaluate.py", "--config", config_path, "--model-dir", tmp_path, "--override", override) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "metrics.json").exists()
 
 
 @pytest.mark.parametrize("program", ["evaluate.py", "predict.py"])
@@ -112,6 +117,13 @@ def test_predict_goes_on_after_a_bad_image(run, model_dir, tmp_path, capsys):
     assert run("predict.py", "--model-dir", model_dir, bad, good, "--out", out) == 1
     assert str(bad) in capsys.readouterr().err
     assert len(json.loads((out / "instances.json").read_text())) == 1
+
+
+def test_predict_without_a_readable_image_promises_nothing(run, model_dir, tmp_path, capsys):
+    missing = tmp_path / "missing.jpg"
+    assert run("predict.py", "--model-dir", model_dir, missing, "--out", tmp_path / "out") == 1
+    output = capsys.readouterr()
+    assert not output.out and f"skipped: {missing}: No such file or directory" in output.err
 
 
 def test_predict_leaves_out_low_scores(run, model_dir, tmp_path):

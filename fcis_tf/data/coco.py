@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from fcis_tf.data.coco_json import COCO_HINT, read_coco
+from fcis_tf.data.coco_json import DOWNLOAD_HINT, read_coco
 from fcis_tf.data.ground_truth import make_coco
 from fcis_tf.data.image_file import check_image, decode_image
 from fcis_tf.data.mask_crops import crop_segmentation, decode_runs, encode_runs
@@ -71,7 +71,7 @@ class CocoSource:
 
     def _store_images(self, images):
         if not self._config.images.is_dir():
-            raise UserError(f"{self.name}.images: {self._config.images}: no such folder; {COCO_HINT}")
+            raise UserError(f"{self.name}.images: {self._config.images}: no such folder; {DOWNLOAD_HINT}")
         paths = [self._config.images / image["file_name"] for image in images]
         for image, path in zip(images, paths, strict=True):
             if not path.is_file():

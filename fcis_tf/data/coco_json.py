@@ -12,7 +12,15 @@ from tqdm import tqdm
 
 from fcis_tf.errors import UserError
 
-COCO_HINT = "COCO can be had from https://cocodataset.org/#download"
+DOWNLOAD_HINT = (
+    "expected images and their annotations in COCO's JSON format. COCO: https://cocodataset.org/#download; "
+    "PASCAL VOC, to be converted: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ and SBD's masks of it, "
+    "http://home.bharathh.info/pubs/codes/SBD/download.html"
+)
+
+# TensorFlow's int64 and int32.
+_LARGEST_ID = 2**63 - 1
+_LARGEST_SIDE = 2**31 - 1
 
 # Sides of a box below this are slips of the annotator's mouse.
 _SMALLEST_SIDE = 0.1
@@ -20,6 +28,9 @@ _SMALLEST_SIDE = 0.1
 
 class CocoAnnotations(NamedTuple):
     """What an annotation file says, as far as it can be used.
+
+    An annotation without a pixel in its image, such as a polygon that lies wholly outside, is left out of training and
+    of the ground truth alike, though pycocotools would count it as one more instance that isn't found.
 
     Attributes:
         images: list of dicts with id, file_name, height and width, sorted by id.
@@ -68,10 +79,12 @@ def _read_json(path, where):
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
     except FileNotFoundError:
-        raise UserError(f"{where}: no such file; {COCO_HINT}") from None
+        raise UserError(f"{where}: no such file; {DOWNLOAD_HINT}") from None
     except OSError as error:
         raise UserError(f"{where}: cannot be read: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UserError(f"{where}: not COCO JSON: nested too deeply") from None
+    except ValueError as error:
         raise UserError(f"{where}: not JSON: {error}") from None
     lists = ("images", "annotations", "categories")
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
@@ -86,6 +99,8 @@ def _read_entries(content, name, types, where):
         raise UserError(f"{where}: the list {name} is empty")
     for i, entry in enumerate(entries):
         _check_types(entry, types, f"{where}: {name}[{i}]")
+        if abs(entry["id"]) > _LARGEST_ID:
+            raise UserError(f"{where}: {name}[{i}]: expected an id of at most {_LARGEST_ID}")
     entries = sorted(entries, key=lambda entry: entry["id"])
     for entry, following in pairwise(entries):
         if entry["id"] == following["id"]:
@@ -100,8 +115,8 @@ def _check_types(entry, types, where):
 
 
 def _check_image(image, where):
-    if min(image["height"], image["width"]) < 1:
-        raise UserError(f"{where}: image id {image['id']}: height and width must be 1 or more")
+    if not all(1 <= side <= _LARGEST_SIDE for side in (image["height"], image["width"])):
+        raise UserError(f"{where}: image id {image['id']}: height and width must be from 1 to {_LARGEST_SIDE}")
     file_name = PurePosixPath(image["file_name"])
     if file_name.is_absolute() or ".." in file_name.parts:
         raise UserError(f"{where}: image id {image['id']}: {file_name} lies outside of the images folder")
@@ -154,20 +169,22 @@ def _clean_segmentation(segmentation, height, width):
     polygons = [_clean_polygon(polygon, height, width) for polygon in segmentation]
     polygons = [polygon for polygon in polygons if polygon is not None]
     if not polygons:
-        raise _Unusable("degenerate polygons")
+        raise _Unusable("polygons that are degenerate or outside of the image")
     return polygons
 
 
 def _clean_polygon(polygon, height, width):
-    """Returns the polygon, or None if it has fewer than three points or no area."""
+    """Returns the polygon, or None if it has fewer than three points, no area, or none in the image."""
     try:
         points = np.asarray(polygon, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if points.ndim != 1 or points.size < 6 or points.size % 2 or not np.isfinite(points).all():
         return None
     x, y = points[0::2], points[1::2]
     if np.dot(x, np.roll(y, 1)) == np.dot(y, np.roll(x, 1)):
+        return None
+    if x.max() <= 0 or y.max() <= 0 or x.min() >= width or y.min() >= height:
         return None
     # Drawing takes time in proportion to the length of the outline, whether it's within the image or not.
     points[0::2], points[1::2] = np.clip(x, -width, 2 * width), np.clip(y, -height, 2 * height)
@@ -212,4 +229,4 @@ def _clip_box(box, height, width):
 
 
 def _is_number(value):
-    return isinstance(value, int | float) and bool(np.isfinite(value))
+    return isinstance(value, int | float) and abs(value) <= _LARGEST_ID

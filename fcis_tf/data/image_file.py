@@ -5,6 +5,8 @@ import re
 
 import tensorflow as tf
 
+UNREADABLE = "not an image that can be read; expected JPEG, PNG, GIF, BMP or WebP"
+
 # Marks our own messages within the text that TensorFlow wraps around them.
 _MARK = "image file "
 
@@ -27,10 +29,12 @@ def decode_image(path):
     """
     # TensorFlow's decoding errors don't say which file they are about, and graphs have no try: a dataset that
     # ignores errors does what one would do, and gives the empty image in place of one that cannot be decoded.
+    paths = tf.data.Dataset.from_tensors(path)
+    rgb, rgba = (paths.map(decode).ignore_errors(log_warning=False) for decode in (_decode_rgb, _decode_rgba))
     empty = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
-    decoded = tf.data.Dataset.from_tensors(path).map(_decode).ignore_errors(log_warning=False)
-    image = decoded.concatenate(empty).take(1).with_options(_plain_options()).get_single_element()
-    return check_image(image, tf.size(image) > 0, path, "missing, truncated or not a JPEG, PNG, GIF, BMP or WebP image")
+    decoded = rgb.concatenate(rgba).concatenate(empty)
+    image = decoded.take(1).with_options(_plain_options()).get_single_element()
+    return check_image(image, tf.size(image) > 0, path, UNREADABLE)
 
 
 def check_image(image, condition, path, problem):
@@ -67,8 +71,13 @@ def describe_data_error(error):
     return found and codecs.escape_decode(found[1].encode())[0].decode(errors="replace")
 
 
-def _decode(path):
+def _decode_rgb(path):
     return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+
+
+def _decode_rgba(path):
+    """Decodes WebP with transparency, which TensorFlow refuses to decode without."""
+    return tf.io.decode_image(tf.io.read_file(path), channels=4, expand_animations=False)[..., :3]
 
 
 def _plain_options():

@@ -12,11 +12,7 @@ class Detector:
     """
 
     def __init__(self, model, inference_config):
-        """Takes the network, an FCIS, and how to select its detections, an InferenceConfig.
-
-        The network's `second_pass` is set as the InferenceConfig has it.
-        """
-        model.second_pass = inference_config.second_pass
+        """Takes the network, an FCIS, and how to select its detections, an InferenceConfig."""
         self._model = model
         self._inference_config = inference_config
 
@@ -31,5 +27,6 @@ class Detector:
         Returns:
             What `detect` returns.
         """
-        outputs = self._model(images, image_sizes, training=False)
+        second_pass = self._inference_config.second_pass
+        outputs = self._model(images, image_sizes, second_pass=second_pass, training=False)
         return detect(outputs, image_sizes, self._inference_config)

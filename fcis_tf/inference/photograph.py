@@ -5,6 +5,7 @@ import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps
 
 from fcis_tf.data import decode_image, describe_data_error
+from fcis_tf.data.image_file import UNREADABLE
 from fcis_tf.errors import UserError
 
 # Only within a graph do decoding errors name the file.
@@ -21,15 +22,19 @@ def read_photograph(path):
         [H, W, 3] uint8, RGB.
 
     Raises:
-        UserError: the file cannot be read or decoded.
+        UserError: the file is missing, cannot be read or cannot be decoded; the message says which.
     """
     # The pixels are decoded as for training; Pillow contributes nothing but the orientation.
     try:
-        picture = Image.fromarray(_decode(str(path)).numpy())
         with Image.open(path) as file:
-            picture.getexif()[ExifTags.Base.Orientation] = file.getexif().get(ExifTags.Base.Orientation, 1)
+            orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
+        picture = Image.fromarray(_decode(str(path)).numpy())
     except tf.errors.InvalidArgumentError as error:
         raise UserError(describe_data_error(error) or f"{path}: {error.message}") from None
-    except (OSError, Image.DecompressionBombError) as error:
+    except OSError as error:
+        # Only errors of the operating system, such as a missing file, have a text of their own.
+        raise UserError(f"{path}: {error.strerror or UNREADABLE}") from None
+    except Image.DecompressionBombError as error:
         raise UserError(f"{path}: {error}") from None
+    picture.getexif()[ExifTags.Base.Orientation] = orientation
     return np.asarray(ImageOps.exif_transpose(picture))

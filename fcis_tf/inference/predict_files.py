@@ -1,6 +1,7 @@
 """Prediction on image files: pictures of the instances, and the instances as COCO results."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 from PIL import Image
@@ -17,14 +18,15 @@ def predict_files(predictor, paths, out, class_names, category_ids):
     """Finds the instances in image files, draws them, and writes them as COCO results.
 
     An image that cannot be read is reported on the standard error and left out. The results of all images so far are
-    written even if the work is interrupted.
+    written even if the work is interrupted; without any, those of an earlier call stay.
 
     Args:
         predictor: a Predictor, or anything with its method `predict`.
         paths: of the images.
         out: directory for the drawings, each a PNG named after its image, and for instances.json. Its entries have the
             image's file name as `file_name`, and as `image_id` the number that the file is named with, or else again
-            the file name.
+            the file name. Images that differ in their extension only have it in the names of their drawings too, and
+            are no numbers.
         class_names: the names of the classes.
         category_ids: their ids in COCO results.
 
@@ -32,36 +34,45 @@ def predict_files(predictor, paths, out, class_names, category_ids):
         (the number of instances, the number of images that could not be read).
 
     Raises:
-        UserError: the directory cannot be written, or a drawing would replace an image or another drawing.
+        UserError: the directory or a file in it cannot be written, or a drawing would replace an image or another
+            drawing.
     """
     paths = [Path(path) for path in paths]
-    drawings = _drawing_paths(paths, Path(out))
-    results, failures = [], 0
+    names = _distinct_names(paths)
+    drawings = _drawing_paths(paths, names, Path(out))
+    results, readable = [], 0
     try:
-        for path, drawing in zip(tqdm(paths, desc="predict", unit=" images"), drawings, strict=True):
+        for path, name, drawing in zip(tqdm(paths, desc="predict", unit=" images"), names, drawings, strict=True):
             try:
                 image = read_photograph(path)
             except UserError as error:
                 tqdm.write(f"skipped: {error}", file=sys.stderr)
-                failures += 1
                 continue
             instances = predictor.predict(image)
-            drawn = draw_instances(image, *instances, class_names)
-            Image.fromarray(drawn).save(drawing)
+            _save_drawing(draw_instances(image, *instances, class_names), drawing)
+            image_id = int(name) if name.isascii() and name.isdigit() else path.name
             results += [
-                {**result, "file_name": path.name} for result in coco_results(instances, _image_id(path), category_ids)
+                {**result, "file_name": path.name} for result in coco_results(instances, image_id, category_ids)
             ]
+            readable += 1
     finally:
-        write_json(results, Path(out) / "instances.json")
-    return len(results), failures
+        if readable:
+            write_json(results, Path(out) / "instances.json")
+    return len(results), len(paths) - readable
 
 
-def _drawing_paths(paths, out):
+def _distinct_names(paths):
+    """Returns the name of each image without its extension, or with it where others differ in nothing else."""
+    counts = Counter(path.stem for path in paths)
+    return [path.stem if counts[path.stem] == 1 else path.name for path in paths]
+
+
+def _drawing_paths(paths, names, out):
     """Returns where the drawing of each image goes; makes the directory."""
     drawings = {}
     originals = {path.resolve() for path in paths}
-    for path in paths:
-        drawing = out / f"{path.stem}.png"
+    for path, name in zip(paths, names, strict=True):
+        drawing = out / f"{name}.png"
         if drawing in drawings:
             raise UserError(f"{path}: its drawing would replace that of {drawings[drawing]}; predict them apart")
         if drawing.resolve() in originals:
@@ -74,5 +85,8 @@ def _drawing_paths(paths, out):
     return list(drawings)
 
 
-def _image_id(path):
-    return int(path.stem) if path.stem.isascii() and path.stem.isdigit() else path.name
+def _save_drawing(drawing, path):
+    try:
+        Image.fromarray(drawing).save(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write this drawing: {error.strerror or error}") from None

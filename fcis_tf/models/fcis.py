@@ -21,11 +21,11 @@ class FCIS(keras.Model):
     Args:
         config: a `fcis_tf.config.ModelConfig`.
         num_classes: C, without the background.
-        second_pass: whether inference pools again the RoIs moved by their own predicted offsets (section 3.4).
 
     Call arguments:
         images: [N, H, W, 3] float32, RGB minus the ImageNet mean, padded on the right and bottom.
         image_sizes: [N, 2] int32, (height, width) of each image without its padding; None for no padding.
+        second_pass: whether to pool again the RoIs moved by their own predicted offsets (section 3.4).
 
     Returns:
         What `propose` returns, and for R RoIs (of both passes): rois [N, R, 4] in pixels, rois_valid [N, R] bool,
@@ -33,11 +33,10 @@ class FCIS(keras.Model):
         and box_offsets [N, R, 4].
     """
 
-    def __init__(self, config, num_classes, second_pass=True, **kwargs):
+    def __init__(self, config, num_classes, **kwargs):
         super().__init__(**kwargs)
         self.anchor_layout = {"scales": config.anchor_scales, "ratios": config.anchor_ratios, "stride": STRIDE}
         self.box_target_stds = config.box_target_stds
-        self.second_pass = second_pass
         self.backbone = AtrousResNet(
             config.backbone,
             frozen_stages=config.frozen_stages,
@@ -100,11 +99,11 @@ class FCIS(keras.Model):
         """Returns RoIs [N, R, 4] moved by their predicted offsets and clipped to the image."""
         return boxes.clip(boxes.decode(box_offsets * self.box_target_stds, rois), maps["image_sizes"])
 
-    def call(self, images, image_sizes=None, training=False):
+    def call(self, images, image_sizes=None, second_pass=True, training=False):
         maps = self.propose(images, image_sizes, training=training)
         outputs = self.assemble(maps, maps["proposals"])
         valid = maps["proposals_valid"]
-        if self.second_pass:
+        if second_pass:
             moved = self.refine(maps, outputs["rois"], outputs["box_offsets"])
             again = self.assemble(maps, moved)
             outputs = {key: tf.concat([outputs[key], again[key]], axis=1) for key in outputs}

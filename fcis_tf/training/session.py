@@ -1,6 +1,7 @@
 """A training run from start to end: data, network, optimiser, checkpoints, curves, evaluation."""
 
 import contextlib
+import logging
 from pathlib import Path
 
 import keras
@@ -8,17 +9,29 @@ import orbit
 import tensorflow as tf
 from tqdm import tqdm
 
+from fcis_tf.compatibility import check_same_classes
 from fcis_tf.data import load_dataset, training_batches
+from fcis_tf.errors import UserError
 from fcis_tf.inference import Detector
-from fcis_tf.model_directory import build_model, checkpoint_manager, open_for_training, restore
+from fcis_tf.model_directory import (
+    build_model,
+    check_before_training,
+    checkpoint_manager,
+    describe_run,
+    restore,
+)
 from fcis_tf.training.evaluator import Evaluator
 from fcis_tf.training.optimizer import Optimizer
 from fcis_tf.training.pictures import PictureWriter
 from fcis_tf.training.trainer import Trainer
 
+_logger = logging.getLogger(__name__)
+
 
 def train(config, model_dir, resume=True, progress=True):
     """Trains a network and evaluates it, continuing an interrupted run where it stopped.
+
+    A run that is refused leaves the model directory as it was.
 
     Args:
         config: a Config.
@@ -36,19 +49,27 @@ def train(config, model_dir, resume=True, progress=True):
     training = config.training
     source = load_dataset(config.data.train, config.data.mask_size, key="data.train")
     evaluation_source = load_dataset(config.data.eval, config.data.mask_size, key="data.eval")
+    check_same_classes(evaluation_source.class_names, "data.eval", source.class_names, "data.train")
+    check_before_training(model_dir, config, source, resume)
 
     keras.utils.set_random_seed(training.seed)
     model = build_model(config, len(source.class_names))
     optimizer = Optimizer(training, model.trainable_variables)
-    # Last of the checks: a run that is refused must leave the directory as it was.
-    open_for_training(model_dir, config, source, resume)
     step = tf.Variable(0, dtype=tf.int64)
     checkpoints = checkpoint_manager(model, optimizer.sgd, step, model_dir, training)
     if checkpoints.latest_checkpoint:
-        restore(checkpoints.checkpoint, checkpoints.latest_checkpoint)
-
+        restore(checkpoints.latest_checkpoint, model, step, optimizer.sgd)
     first_step = int(step.numpy())
+    if first_step > training.steps:
+        raise UserError(
+            f"training.steps is {training.steps}, but the network in {model_dir} was trained for {first_step} steps "
+            "already; set it to that or more, or name another --model-dir"
+        )
     batches = training_batches(source, config.data, training.images_per_step, training.seed, first_step)
+
+    describe_run(model_dir, config, source)
+    steps = f"from step {first_step} to {training.steps}"
+    _logger.info("training in %s, %s; watch it with: tensorboard --logdir %s", model_dir, steps, model_dir)
     detector = Detector(model, config.inference)
     evaluator = Evaluator(detector, evaluation_source, config, model_dir)
     pictures = PictureWriter(model, detector, evaluation_source, config, model_dir, step)

@@ -10,6 +10,11 @@ import tensorflow as tf
 from fcis_tf.errors import UserError
 from fcis_tf.losses import JointLoss
 
+_ADVICE = (
+    "training stops, checkpoints are from before. "
+    "A lower training.learning_rate, a longer warm-up or training.gradient_clip_norm may help"
+)
+
 
 class NonFiniteLossError(UserError):
     """A term of the loss, or its gradient, became NaN or infinite."""
@@ -79,14 +84,17 @@ class Trainer(orbit.AbstractTrainer):
 
 def _check_finite(outputs, first_step):
     for step, output in enumerate(outputs, start=first_step):
-        for name, value in output.items():
-            # A loss can stay finite with weights that are not: fused operators turn the NaN before a ReLU into 0.
-            checked = name.startswith("loss/") or name == "gradient_norm"
-            if checked and not math.isfinite(value):
-                raise NonFiniteLossError(
-                    f"step {step}: {name} is {value}; training stops, checkpoints are from before. "
-                    "A lower training.learning_rate, a longer warm-up or training.gradient_clip_norm may help"
-                )
+        losses = {name: value for name, value in output.items() if name.startswith("loss/")}
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise NonFiniteLossError(f"step {step}: {name} is {value}; {_ADVICE}")
+        # A loss can stay finite with weights that are not: fused operators turn the NaN before a ReLU into 0.
+        norm = output["gradient_norm"]
+        if not math.isfinite(norm):
+            terms = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
+            raise NonFiniteLossError(
+                f"step {step}: the gradient's norm is {norm}, though the losses are finite ({terms}); {_ADVICE}"
+            )
 
 
 def _mean_of_known(*values):

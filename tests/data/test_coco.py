@@ -197,7 +197,7 @@ def test_ground_truth_numbers_annotations_from_one_and_prints_nothing(folder, ca
 
 
 @pytest.mark.parametrize(
-    "box", [None, [10, 5, 0, 30], [10, 5, -3, -3], [100, 100, 5, 5], [1, 2], "box", [0, 0, None, 1]]
+    "box", [None, [10, 5, 0, 30], [10, 5, -3, -3], [100, 100, 5, 5], [1, 2], "box", [0, 0, None, 1], [0, 0, 10**400, 1]]
 )
 def test_box_that_is_missing_or_wrong_is_taken_from_the_segmentation(folder, box):
     folder.content["annotations"] = [rectangle_runs(compressed=True, bbox=box)]
@@ -220,7 +220,8 @@ def test_unusable_annotations_are_counted_by_kind_in_one_warning(folder, caplog)
         triangle(segmentation=[[10, 5, 30, 5]]),
         triangle(segmentation=[[10, 5, 20, 5, 30, 5]]),
         triangle(segmentation=[[10, 5, 20, 5, "a", 5]]),
-        triangle(segmentation=[[100, 100, 120, 100, 120, 130]], bbox=[100, 100, 20, 30]),
+        triangle(segmentation=[[10, 5, 30, 5, 30, 10**400]]),
+        triangle(segmentation=[[10, 5, 10.01, 5, 10.01, 5.01]], bbox=None),
         triangle(segmentation=None),
         triangle(segmentation={"size": [3, 3], "counts": [9]}),
         triangle(segmentation={"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH]}),
@@ -234,10 +235,28 @@ def test_unusable_annotations_are_counted_by_kind_in_one_warning(folder, caplog)
     assert len(source.ground_truth().anns) == 1
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"data.train.annotations: {folder.annotations}: skipped 10 annotations: "
-        "1 with boxes that are empty or outside of the image, 3 with degenerate polygons, 1 with empty masks, "
-        "1 with masks of another size than the image's, 1 with no segmentation, 3 with unreadable run lengths"
+        f"data.train.annotations: {folder.annotations}: skipped 11 annotations: "
+        "1 with boxes that are empty or outside of the image, 1 with empty masks, "
+        "1 with masks of another size than the image's, 1 with no segmentation, "
+        "4 with polygons that are degenerate or outside of the image, 3 with unreadable run lengths"
     )
+
+
+@pytest.mark.parametrize("shift", [(-30, 0), (WIDTH - 10, 0), (0, -35), (0, HEIGHT - 5), (500, 500)])
+def test_polygon_outside_of_the_image_is_no_instance_whatever_its_box(folder, shift):
+    outside = (np.reshape(triangle()["segmentation"], (-1, 2)) + shift).ravel().tolist()
+    whole = rectangle_runs(compressed=True)
+    folder.content["annotations"] = [triangle(segmentation=[outside]), whole]
+    source = folder.load()
+    assert examples(source)[0]["masks"].shape == (1, 28, 28) and len(source.ground_truth().anns) == 1
+    folder.annotations.unlink()
+    folder.content["annotations"] = [triangle(segmentation=[outside, *triangle()["segmentation"]])]
+    assert folder.load().ground_truth().anns[1]["segmentation"] == triangle()["segmentation"]
+
+
+def test_polygon_at_the_edge_of_the_image_stays(folder):
+    folder.content["annotations"] = [triangle(segmentation=[[-20, 5, 1, 5, 1, 35]], bbox=[0, 5, 1, 30])]
+    assert folder.example()["masks"].any()
 
 
 def test_degenerate_polygon_beside_a_good_one_is_left_out(folder):
@@ -271,6 +290,16 @@ def test_grey_alpha_palette_and_16_bit_images(folder):
         np.testing.assert_array_equal(example["image"], np.broadcast_to(expected, rgb.shape))
 
 
+def test_webp_with_and_without_transparency(folder):
+    alpha = folder.picture.convert("RGBA")
+    alpha.putalpha(100)
+    for image_id, (name, picture) in enumerate({"plain.webp": folder.picture, "alpha.webp": alpha}.items(), start=2):
+        folder.save(picture, name, lossless=True)
+        folder.content["images"].append({"id": image_id, "file_name": name, "height": HEIGHT, "width": WIDTH})
+    for example in examples(folder.load())[1:]:
+        np.testing.assert_array_equal(example["image"], np.asarray(folder.picture))
+
+
 def test_grey_and_cmyk_jpeg(folder):
     folder.add_image(2, "grey.jpg", folder.picture.convert("L"))
     folder.add_image(3, "cmyk.jpg", folder.picture.convert("CMYK"))
@@ -288,17 +317,29 @@ def test_missing_annotation_file(folder):
     folder.annotations.mkdir()
     assert folder.error() == f"data.train.annotations: {folder.annotations}: cannot be read: Is a directory"
     folder.annotations.rmdir()
-    with pytest.raises(UserError, match=r"^data.train.annotations: .*no such file; COCO can be had from https://coco"):
+    with pytest.raises(UserError, match=r"^data.train.annotations: .*no such file; expected images and"):
         load_dataset(folder.config(), 28, "data.train")
 
 
 def test_missing_images_folder(folder):
     folder.images.rename(folder.images.with_name("elsewhere"))
-    message = folder.error()
-    assert message.startswith(f"data.train.images: {folder.images}: no such folder") and "cocodataset.org" in message
+    assert folder.error().startswith(f"data.train.images: {folder.images}: no such folder; expected images")
 
 
-@pytest.mark.parametrize("text", ["not json", "", "\xff", '{"images": ['])
+def test_missing_data_say_where_coco_and_voc_come_from(folder):
+    with pytest.raises(UserError) as error:
+        load_dataset(folder.config(), 28, "data.train")
+    for source in ("COCO's JSON format", "cocodataset.org", "host.robots.ox.ac.uk/pascal/VOC", "bharathh.info"):
+        assert source in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_json_that_is_nested_too_deeply(folder):
+    folder.annotations.write_text("[" * 200_000)
+    assert folder.error() == f"data.train.annotations: {folder.annotations}: not COCO JSON: nested too deeply"
+
+
+@pytest.mark.parametrize("text", ["not json", "", "\xff", '{"images": [', "9" * 5000])
 def test_annotations_that_are_not_json(folder, text):
     folder.annotations.write_bytes(text.encode("latin-1"))
     assert f"{folder.annotations}: not JSON" in folder.error()
@@ -351,6 +392,24 @@ def test_ids_that_stand_there_twice(folder):
     assert "images: id 1 stands there twice" in folder.error()
 
 
+@pytest.mark.parametrize("number", [2**63, -(2**63), 10**400])
+@pytest.mark.parametrize("field", ["images", "categories"])
+def test_ids_that_are_too_large(folder, field, number):
+    folder.content[field][0]["id"] = number
+    assert f"{field}[0]: expected an id of at most {2**63 - 1}" in folder.error()
+
+
+def test_the_largest_ids(folder):
+    folder.content["images"][0]["id"] = folder.content["annotations"][0]["image_id"] = 2**63 - 1
+    assert folder.example()["image_id"] == 2**63 - 1
+
+
+@pytest.mark.parametrize("height", [0, -1, 2**31, 10**400])
+def test_sizes_of_images_that_cannot_be(folder, height):
+    folder.content["images"][0]["height"] = height
+    assert f"image id 1: height and width must be from 1 to {2**31 - 1}" in folder.error()
+
+
 @pytest.mark.parametrize("name", ["../one.png", "a/../../one.png", "/etc/hostname"])
 def test_file_name_that_leaves_the_folder(folder, name):
     folder.content["images"][0]["file_name"] = name
@@ -380,7 +439,7 @@ def test_file_that_cannot_be_decoded_is_named(folder, name, content):
     for batches in (training_batches(source, config, 1, seed=0), evaluation_batches(source, config)):
         with pytest.raises(tf.errors.InvalidArgumentError) as caught:
             list(batches.take(2))
-        problem = "missing, truncated or not a JPEG, PNG, GIF, BMP or WebP image"
+        problem = "not an image that can be read; expected JPEG, PNG, GIF, BMP or WebP"
         assert describe_data_error(caught.value) == f"{folder.images / name}: {problem}"
 
 

@@ -23,7 +23,7 @@ def digits_config(**changes):
 
 def data_config(dataset, **changes):
     values = {"short_side": 48, "long_side": 80} | changes
-    return DataConfig(train=dataset, eval=dataset, **values)
+    return DataConfig(train=dataset, eval=digits_config(scenes=1), **values)
 
 
 def batches_of(dataset, steps, seed=0, first_step=0, batch_size=2, **changes):

@@ -7,7 +7,7 @@ class QuarterModel:
     """Finds one instance of class 2, which fills the top left quarter of the image.
 
     Attributes:
-        second_pass: as that of FCIS.
+        second_pass: whether it was last asked for a second pass.
         traces: how many times it was called from Python.
     """
 
@@ -15,8 +15,9 @@ class QuarterModel:
         self.second_pass = None
         self.traces = 0
 
-    def __call__(self, images, image_sizes, training):
+    def __call__(self, images, image_sizes, second_pass, training):
         assert not training
+        self.second_pass = second_pass
         self.traces += 1
         number = tf.shape(images)[0]
         size = tf.cast(image_sizes, tf.float32)

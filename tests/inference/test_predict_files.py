@@ -1,7 +1,6 @@
 """Prediction on image files."""
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -52,18 +51,27 @@ def test_skips_what_is_not_an_image_and_names_it(tmp_path, capsys):
     text.write_text("no image")
     empty = tmp_path / "empty.jpg"
     empty.touch()
-    bad = [truncated, text, empty, tmp_path / "missing.jpg", tmp_path]
+    unreadable = "not an image that can be read; expected JPEG, PNG, GIF, BMP or WebP"
+    bad = {
+        truncated: unreadable,
+        text: unreadable,
+        empty: unreadable,
+        save(tmp_path / "scan.tiff"): unreadable,
+        tmp_path / "missing.jpg": "No such file or directory",
+        tmp_path: "Is a directory",
+    }
     good = save(tmp_path / "good.jpg")
 
-    assert predict([*bad, good], tmp_path / "out") == (1, 5)
+    assert predict([*bad, good], tmp_path / "out") == (1, 6)
     errors = [line for line in capsys.readouterr().err.splitlines() if "skipped" in line]
-    assert len(errors) == 5
-    for path, line in zip(bad, errors, strict=True):
-        assert re.search(f"skipped: {path}: missing, truncated or not", line)
+    for (path, problem), line in zip(bad.items(), errors, strict=True):
+        assert line.endswith(f"skipped: {path}: {problem}")
     assert len(json.loads((tmp_path / "out" / "instances.json").read_text())) == 1
 
 
-@pytest.mark.parametrize(("mode", "name"), [("L", "a.png"), ("RGBA", "a.png"), ("CMYK", "a.jpg"), ("I;16", "a.png")])
+@pytest.mark.parametrize(
+    ("mode", "name"), [("L", "a.png"), ("RGBA", "a.png"), ("CMYK", "a.jpg"), ("I;16", "a.png"), ("RGBA", "a.webp")]
+)
 def test_reads_images_of_every_kind(tmp_path, mode, name):
     image = read_photograph(save(tmp_path / name, mode))
     assert image.shape == (10, 20, 3) and image.dtype == np.uint8
@@ -94,13 +102,41 @@ def test_results_so_far_survive_an_interruption(tmp_path):
 
 def test_never_replaces_images_nor_drawings(tmp_path):
     (tmp_path / "other").mkdir()
-    png, jpg = save(tmp_path / "a.png"), save(tmp_path / "other" / "a.jpg")
+    png, other = save(tmp_path / "a.png"), save(tmp_path / "other" / "a.png")
+    jpg = save(tmp_path / "other" / "a.jpg")
     with pytest.raises(UserError, match="would replace the image"):
         predict([png], tmp_path)
     with pytest.raises(UserError, match="would replace the image"):
-        predict([jpg, png], tmp_path)
+        predict([jpg, save(tmp_path / "a.jpg.png"), png], tmp_path)
     with pytest.raises(UserError, match="would replace that of"):
-        predict([png, jpg], tmp_path / "out")
+        predict([png, other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_that_differ_in_their_extension_only(tmp_path):
+    paths = [save(tmp_path / name) for name in ("12.png", "12.jpg", "13.jpg")]
+    out = tmp_path / "out"
+    assert predict(paths, out) == (3, 0)
+    assert sorted(path.name for path in out.glob("*.png")) == ["12.jpg.png", "12.png.png", "13.png"]
+    results = json.loads((out / "instances.json").read_text())
+    assert [result["image_id"] for result in results] == ["12.png", "12.jpg", 13]
+
+
+def test_without_a_readable_image_earlier_results_stay(tmp_path):
+    out = tmp_path / "out"
+    predict([save(tmp_path / "a.png")], out)
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    assert predict([tmp_path / "missing.png"], out) == (0, 1)
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_names_a_drawing_that_cannot_be_written(tmp_path):
+    paths = [save(tmp_path / "a.png"), save(tmp_path / "b.png")]
+    drawing = tmp_path / "out" / "b.png"
+    drawing.mkdir(parents=True)
+    with pytest.raises(UserError, match=f"^{drawing}: cannot write this drawing: Is a directory$"):
+        predict(paths, tmp_path / "out")
+    assert len(json.loads((tmp_path / "out" / "instances.json").read_text())) == 1
 
 
 def test_names_a_directory_that_cannot_be_made(tmp_path):

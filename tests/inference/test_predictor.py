@@ -36,5 +36,5 @@ def test_finds_instances_at_the_resolution_of_every_image_with_one_graph():
 @pytest.mark.parametrize("second_pass", [True, False])
 def test_the_configuration_says_whether_there_is_a_second_pass(second_pass):
     model = QuarterModel()
-    Predictor(model, make_config(second_pass=second_pass))
+    Predictor(model, make_config(second_pass=second_pass)).predict(np.zeros((8, 8, 3), np.uint8))
     assert model.second_pass is second_pass

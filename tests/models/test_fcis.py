@@ -26,8 +26,7 @@ def images():
 
 @pytest.mark.parametrize("second_pass, passes", [(False, 1), (True, 2)])
 def test_outputs_have_the_promised_shapes(model, images, second_pass, passes):
-    model.second_pass = second_pass
-    outputs = model(images)
+    outputs = model(images, second_pass=second_pass)
     shapes = {name: tuple(value.shape) for name, value in outputs.items()}
     rois, cells = passes * ROIS, 5 * 6
     assert shapes == {
@@ -50,7 +49,6 @@ def test_outputs_have_the_promised_shapes(model, images, second_pass, passes):
 
 
 def test_the_second_pass_pools_the_rois_moved_by_their_offsets(model, images):
-    model.second_pass = True
     sizes = np.int32([[80, 96], [61, 50]])
     outputs = {name: value.numpy() for name, value in model(images, sizes).items()}
     first, second = outputs["rois"][:, :ROIS], outputs["rois"][:, ROIS:]

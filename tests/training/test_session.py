@@ -1,6 +1,7 @@
 """Whole training runs on tiny scenes: what they leave behind, and how they go on after an interruption."""
 
 import json
+import logging
 import math
 import re
 import shutil
@@ -61,6 +62,10 @@ def copy_of(model_dir, tmp_path):
     """A copy of the directory with the newest checkpoint alone."""
     older = shutil.ignore_patterns("checkpoint-3*")
     return shutil.copytree(model_dir, tmp_path / "model", ignore=older)
+
+
+def contents(directory):
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 def checkpoints(model_dir):
@@ -173,26 +178,52 @@ def test_weights_moved_where_they_are_trained_only(finished):
     [
         ({}, {"resume": False}, "holds checkpoints"),
         ({"model": {"backbone": "resnet34"}}, {}, "model.backbone is resnet34, but resnet18"),
-        ({"data": {"eval": {"scenes": 0}}}, {}, "data.eval: evaluation needs a finite data set"),
+        ({"training": {"steps": 3}}, {}, "training.steps is 3, but the network in .* for 4 steps already"),
         ({"training": {"learning_rate": {"multipliers": {"haed": 3}}}}, {}, "training.learning_rate.multipliers"),
     ],
 )
-def test_mistakes_are_named_and_nothing_is_lost(finished, tmp_path, changes, options, message):
+def test_mistakes_are_named_and_nothing_is_written(finished, tmp_path, caplog, changes, options, message):
     model_dir = copy_of(finished[0], tmp_path)
+    before = contents(model_dir)
     changes = {"training": {}, **changes}
     changes["training"] = {**TRAINING, **changes["training"]}
     config = tiny_config(model={"batch_norm": "trained", **changes.pop("model", {})}, **changes)
-    with pytest.raises(UserError, match=message) as error:
+    with caplog.at_level(logging.INFO), pytest.raises(UserError, match=message) as error:
         train(config, model_dir, progress=False, **options)
-    assert "\n" not in str(error.value)
-    for path in finished[0].glob("checkpoint-4*"):
-        assert (model_dir / path.name).read_bytes() == path.read_bytes()
-    assert (model_dir / "metrics.json").exists()
+    assert "\n" not in str(error.value) and "training in" not in caplog.text
+    assert contents(model_dir) == before
 
 
-def test_a_damaged_checkpoint_is_named(finished, tmp_path):
+def test_classes_to_evaluate_are_those_to_train(tmp_path, monkeypatch):
+    load_dataset = session.load_dataset
+
+    def with_other_classes(dataset_config, mask_size, key):
+        source = load_dataset(dataset_config, mask_size, key)
+        if key == "data.eval":
+            source.class_names = source.class_names[:-1]
+        return source
+
+    monkeypatch.setattr(session, "load_dataset", with_other_classes)
+    with pytest.raises(UserError, match="^data.eval: has 9 classes, but data.train has 10$"):
+        train(CONFIG, tmp_path / "model", progress=False)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_damaged_checkpoint_is_named_and_nothing_is_written(finished, tmp_path):
     model_dir = copy_of(finished[0], tmp_path)
     (path,) = model_dir.glob("checkpoint-4.data*")
     path.write_bytes(path.read_bytes()[:1000])
+    before = contents(model_dir)
+    longer = tiny_config(model={"batch_norm": "trained"}, training={**TRAINING, "steps": 9})
     with pytest.raises(UserError, match="checkpoint-4: damaged"):
-        train(CONFIG, model_dir, progress=False)
+        train(longer, model_dir, progress=False)
+    assert contents(model_dir) == before
+
+
+def test_a_finished_run_is_evaluated_again(finished, tmp_path, caplog):
+    model_dir = copy_of(finished[0], tmp_path)
+    with caplog.at_level(logging.INFO):
+        metrics = train(CONFIG, model_dir, progress=False)
+    assert metrics.summary["segm"] == pytest.approx(finished[1].summary["segm"], abs=1e-3)
+    assert checkpoints(model_dir) == ["checkpoint-4"]
+    assert f"training in {model_dir}, from step 4 to 4; watch it with: tensorboard --logdir {model_dir}" in caplog.text

@@ -84,12 +84,16 @@ def test_a_loss_that_is_not_finite_is_named(monkeypatch, value, text):
         train(monkeypatch, [1, 1, 1, 9, 1, 1], rough, steps=3, first_step=10)
 
 
-def test_a_gradient_that_is_not_finite_is_named(monkeypatch):
+def test_a_gradient_that_is_not_finite_is_named_with_the_losses(monkeypatch):
     def steep(maps, batch, seed):
-        return {"steep": tf.sqrt(maps["answer"] - maps["answer"])}, {}
+        return {"flat": maps["answer"], "steep": tf.sqrt(maps["answer"] - maps["answer"])}, {}
 
-    with pytest.raises(UserError, match="^step 0: gradient_norm is nan"):
+    with pytest.raises(UserError) as error:
         train(monkeypatch, [1, 1], steep, steps=1)
+    losses = "loss/flat 1, loss/steep 0, loss/total 1"
+    expected = f"step 0: the gradient's norm is nan, though the losses are finite ({losses}); training stops"
+    assert str(error.value).startswith(expected)
+    assert "A lower training.learning_rate" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_every_step_has_its_own_seed(monkeypatch):

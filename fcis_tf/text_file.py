@@ -1,0 +1,22 @@
+"""Text files that are written whole or not at all."""
+
+import os
+from pathlib import Path
+
+from fcis_tf.errors import UserError
+
+
+def write_text(text, path):
+    """Writes a text; a file that was there stays intact until the new one is complete.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    path = Path(path)
+    # In the same directory, since a rename is atomic only within one file system.
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(text)
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write this file: {error.strerror}") from None
