@@ -90,9 +90,11 @@ def _operators(implementation):
     """Returns the module that implements the operators."""
     if implementation not in (None, "native", "portable"):
         raise ValueError(f"implementation: expected 'native', 'portable' or None, found {implementation!r}")
-    if implementation == "native" and (reason := native.reason_for_absence()):
-        raise ValueError(f"implementation: the native operators cannot be used: {reason}")
-    return portable if implementation == "portable" or not native.is_available() else native
+    if implementation == "portable":
+        return portable
+    if implementation == "native" and native.reason_for_absence():
+        raise ValueError(f"implementation: the native operators cannot be used: {native.reason_for_absence()}")
+    return native if native.is_available() else portable
 
 
 def _checked(features, boxes, box_indices, depth, group_size, pooled_size):
