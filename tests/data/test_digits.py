@@ -20,8 +20,9 @@ def digits(**changes):
     return load_dataset(DigitsDataset(**values), mask_size=28, key="data.eval")
 
 
-def examples(source, indices=range(SCENES)):
-    return list(source.examples(tf.data.Dataset.from_tensor_slices(np.array(indices, np.int64))).as_numpy_iterator())
+def examples(source, indices=None):
+    indices = np.arange(SCENES) if indices is None else np.array(indices, np.int64)
+    return list(source.examples(tf.data.Dataset.from_tensor_slices(indices)).as_numpy_iterator())
 
 
 @pytest.fixture(scope="module")
