@@ -26,7 +26,9 @@ def detect(outputs, image_sizes, inference_config):
             boxes: [N, D, 4] float32 (ymin, xmin, ymax, xmax), in pixels of the same images.
             scores: [N, D] float32, the probability of the class.
             classes: [N, D] int32 in 1..C; 0 is padding.
-            mask_probs: [N, D, M, M] float32, the probability of each cell of the box to be inside the instance; M is
+            mask_boxes: [N, D, 4] float32, the box that each mask covers: around all voters with mask voting, else the
+                detection's own.
+            mask_probs: [N, D, M, M] float32, the probability of each cell of that box to be inside the instance; M is
                 P, or 2 P with mask voting.
             num_detections: [N] int32, how many of the D are real.
     """
@@ -42,13 +44,15 @@ def detect(outputs, image_sizes, inference_config):
     if inference_config.mask_voting:
         # Voters are not aligned with each other: their average has more detail than one of them.
         size = 2 * tf.shape(outputs["mask_logits"])[-2]
-        mask_probs = vote_masks(outputs, detected, classes, inference_config.merge_threshold, size)
+        mask_probs, mask_boxes = vote_masks(outputs, detected, classes, inference_config.merge_threshold, size)
     else:
         mask_probs = tf.nn.softmax(tf.gather(outputs["mask_logits"], rois, batch_dims=1))[..., 1]
+        mask_boxes = detected
     return {
         "boxes": detected,
         "scores": scores,
         "classes": classes,
+        "mask_boxes": mask_boxes,
         "mask_probs": tf.where(kept[..., None, None], mask_probs, 0.0),
         "num_detections": tf.reduce_sum(tf.cast(kept, tf.int32), axis=1),
     }

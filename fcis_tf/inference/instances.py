@@ -28,6 +28,7 @@ class Instances(NamedTuple):
 # Any number of detections in an image of any size: all share one graph.
 _DETECTIONS = {
     "boxes": tf.TensorSpec([None, 4]),
+    "mask_boxes": tf.TensorSpec([None, 4]),
     "scores": tf.TensorSpec([None]),
     "classes": tf.TensorSpec([None], tf.int32),
     "mask_probs": tf.TensorSpec([None, None, None]),
@@ -51,7 +52,7 @@ def render_instances(detections, image_size, original_size, binary_threshold):
     """
     count = detections["num_detections"]
     scale = tf.cast(original_size, tf.float32) / tf.cast(image_size, tf.float32)
-    boxes = detections["boxes"][:count] * tf.tile(scale, [2])
+    boxes = detections["mask_boxes"][:count] * tf.tile(scale, [2])
     masks = paste_masks(detections["mask_probs"][:count], boxes, original_size, binary_threshold)
     masks_not_empty = tf.reduce_any(masks, axis=[1, 2])
     masks = tf.boolean_mask(masks, masks_not_empty)

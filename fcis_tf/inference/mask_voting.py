@@ -10,7 +10,8 @@ def vote_masks(outputs, boxes, classes, merge_threshold, size):
     """Averages, for every detection, the masks of all regions of interest that overlap it.
 
     A region votes with the weight of its score for the detection's class; its mask is interpolated at the centres of
-    the cells of a grid over the detection's box, and is 0 outside the region.
+    the cells of a grid over the box around all voters, and is 0 outside the region. So an instance can reach beyond the
+    detection's own box, where that cuts it off.
 
     Args:
         outputs: the model's outputs for a batch of N images: `rois` [N, R, 4] float32 in pixels, `rois_valid` [N, R]
@@ -21,7 +22,8 @@ def vote_masks(outputs, boxes, classes, merge_threshold, size):
         size: G, int32, the grid's cells along a side.
 
     Returns:
-        [N, D, G, G] float32, the probability of each cell of the box to be inside the instance; 0 for padding.
+        mask_probs: [N, D, G, G] float32, the probability of each cell of the grid to be inside the instance.
+        mask_boxes: [N, D, 4] float32, the grids' boxes in pixels. Both are 0 for padding.
     """
     inside = tf.nn.softmax(outputs["mask_logits"])[..., 1]
     bins = tf.shape(inside)[-1]
@@ -32,17 +34,25 @@ def vote_masks(outputs, boxes, classes, merge_threshold, size):
     images, detections = tf.shape(boxes)[0], tf.shape(boxes)[1]
 
     def vote(detection):
-        image, box, weight = detection
+        image, weight = detection
         voters = tf.where(weight > 0)[:, 0]
+        rois = tf.gather(outputs["rois"][image], voters)
+        box = _box_around(rois)
         # The voters' boxes in units of the grid's cells.
         cell = tf.maximum(box[2:] - box[:2], 1e-3) / tf.cast(size, tf.float32)
-        edges = (tf.gather(outputs["rois"][image], voters) - tf.tile(box[:2], [2])) / tf.tile(cell, [2])
+        edges = (rois - tf.tile(box[:2], [2])) / tf.tile(cell, [2])
         masks = tf.gather(inside[image], voters) * tf.gather(weight, voters)[:, None, None]
         rows = interpolation_weights(edges[:, 0], edges[:, 2], size, bins)
         columns = interpolation_weights(edges[:, 1], edges[:, 3], size, bins)
-        return tf.reduce_sum(tf.matmul(rows @ masks, columns, transpose_b=True), axis=0)
+        return tf.reduce_sum(tf.matmul(rows @ masks, columns, transpose_b=True), axis=0), box
 
-    weights = tf.reshape(weights, [images * detections, -1])
-    flat = tf.repeat(tf.range(images), detections), tf.reshape(boxes, [-1, 4]), weights
-    voted = tf.map_fn(vote, flat, fn_output_signature=tf.TensorSpec([None, None], tf.float32))
-    return tf.reshape(voted, [images, detections, size, size])
+    flat = tf.repeat(tf.range(images), detections), tf.reshape(weights, [images * detections, -1])
+    signature = tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([4], tf.float32)
+    mask_probs, mask_boxes = tf.map_fn(vote, flat, fn_output_signature=signature)
+    return tf.reshape(mask_probs, [images, detections, size, size]), tf.reshape(mask_boxes, [images, detections, 4])
+
+
+def _box_around(boxes):
+    """Returns the box [4] around boxes [V, 4], zeros where V is 0."""
+    box = tf.concat([tf.reduce_min(boxes[:, :2], axis=0), tf.reduce_max(boxes[:, 2:], axis=0)], axis=0)
+    return tf.where(tf.shape(boxes)[0] > 0, box, 0.0)

@@ -88,6 +88,7 @@ class PictureWriter:
     def _draw_truth(self, image, batch):
         truth = {
             "boxes": batch["boxes"],
+            "mask_boxes": batch["boxes"],
             "classes": batch["classes"],
             "scores": tf.ones_like(batch["classes"], tf.float32),
             "mask_probs": tf.cast(batch["masks"], tf.float32),

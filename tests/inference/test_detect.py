@@ -79,6 +79,7 @@ def test_selects_as_suppression_of_every_class_on_its_own(seed, images, rois, cl
         np.testing.assert_allclose(detections["scores"][i, :count], [score for score, _, _ in expected], rtol=1e-5)
         chosen = np.array([roi for _, _, roi in expected], int)
         np.testing.assert_array_equal(detections["boxes"][i, :count], boxes[chosen])
+        np.testing.assert_array_equal(detections["mask_boxes"][i, :count], boxes[chosen])
         masks = softmax(outputs["mask_logits"][i, chosen])[..., 1]
         np.testing.assert_allclose(detections["mask_probs"][i, :count], masks, rtol=1e-5)
 

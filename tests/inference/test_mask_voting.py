@@ -48,13 +48,14 @@ def slow_vote(outputs, image, box, label, threshold):
     scores = softmax(outputs["class_logits"][image])[:, label]
     masks = softmax(outputs["mask_logits"][image])[..., 1]
     voters = [i for i in range(len(rois)) if valid[i] and overlap(box, rois[i]) >= threshold]
+    around = np.concatenate([rois[voters, :2].min(axis=0), rois[voters, 2:].max(axis=0)])
     grid = np.zeros([SIZE, SIZE])
     for row in range(SIZE):
         for column in range(SIZE):
-            point = box[:2] + (np.array([row, column]) + 0.5) / SIZE * (box[2:] - box[:2])
+            point = around[:2] + (np.array([row, column]) + 0.5) / SIZE * (around[2:] - around[:2])
             votes = [scores[i] * probability_at(point, rois[i], masks[i]) for i in voters]
             grid[row, column] = sum(votes) / sum(scores[voters])
-    return grid
+    return grid, around
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5])
@@ -63,22 +64,39 @@ def test_equals_the_definition(threshold):
     outputs["rois_valid"][:, :3] = True
     boxes = outputs["rois"][:, :3]
     classes = np.array([[1, 2, 1], [2, 2, 1]], np.int32)
-    voted = vote_masks(outputs, boxes, classes, threshold, SIZE).numpy()
+    voted, mask_boxes = vote_masks(outputs, boxes, classes, threshold, SIZE)
     assert voted.shape == (2, 3, SIZE, SIZE)
     for image in range(2):
         for i in range(3):
-            expected = slow_vote(outputs, image, boxes[image, i], classes[image, i], threshold)
+            expected, around = slow_vote(outputs, image, boxes[image, i], classes[image, i], threshold)
             np.testing.assert_allclose(voted[image, i], expected, atol=1e-4)
+            np.testing.assert_allclose(mask_boxes[image, i], around, rtol=1e-6)
 
 
 def test_padding_has_no_mask():
     outputs = random_outputs(1)
-    voted = vote_masks(outputs, tf.zeros([2, 4, 4]), tf.zeros([2, 4], tf.int32), 0.5, SIZE)
+    voted, mask_boxes = vote_masks(outputs, tf.zeros([2, 4, 4]), tf.zeros([2, 4], tf.int32), 0.5, SIZE)
     np.testing.assert_array_equal(voted, np.zeros([2, 4, SIZE, SIZE]))
+    np.testing.assert_array_equal(mask_boxes, np.zeros([2, 4, 4]))
 
 
 def test_a_region_alone_keeps_its_mask():
     outputs = {name: values[:1, :1] for name, values in random_outputs(2).items()}
     outputs["rois_valid"][:] = True
-    voted = vote_masks(outputs, outputs["rois"], np.array([[1]], np.int32), 0.5, BINS)
+    voted, mask_boxes = vote_masks(outputs, outputs["rois"], np.array([[1]], np.int32), 0.5, BINS)
+    np.testing.assert_array_equal(mask_boxes, outputs["rois"])
     np.testing.assert_allclose(voted[0, 0], softmax(outputs["mask_logits"])[0, 0, ..., 1], atol=1e-5)
+
+
+def test_an_instance_reaches_beyond_a_detection_that_cuts_it_off():
+    # Two regions of equal score: the detection, and one that goes on below it. Both are inside everywhere.
+    outputs = {
+        "rois": np.float32([[[0, 0, 20, 10], [0, 0, 30, 10]]]),
+        "rois_valid": np.ones([1, 2], bool),
+        "class_logits": np.zeros([1, 2, 2], np.float32),
+        "mask_logits": np.tile(np.float32([-20, 20]), [1, 2, BINS, BINS, 1]),
+    }
+    voted, mask_boxes = vote_masks(outputs, outputs["rois"][:, :1], np.array([[1]], np.int32), 0.5, SIZE)
+    np.testing.assert_array_equal(mask_boxes, [[[0, 0, 30, 10]]])
+    np.testing.assert_allclose(voted[0, 0, :4], 1.0, atol=1e-5)
+    np.testing.assert_allclose(voted[0, 0, 4:], 0.5, atol=1e-5)
