@@ -7,11 +7,7 @@
 
 #include <cstdint>
 
-#if defined(__CUDACC__) || defined(FCIS_TF_HOST_SHIM)
-#define FCIS_TF_HOST_DEVICE __host__ __device__
-#else
-#define FCIS_TF_HOST_DEVICE
-#endif
+#include "host_device.h"
 
 namespace fcis_tf {
 

@@ -18,7 +18,7 @@ typedef int32_t Mask __attribute__((vector_size(4 * kWidth)));
 typedef uint32_t Bits32 __attribute__((vector_size(4 * kWidth)));
 typedef uint16_t Bits16 __attribute__((vector_size(2 * kWidth)));
 
-// Conversion of 16 elements, or of one.
+// Conversion of 16 elements.
 
 inline Vector ToFloats(Bits32 bits) {
   Vector floats;
@@ -51,45 +51,9 @@ inline Vector Load(const Half* source) {
   return ToFloats(result | special | (bits & 0x8000) << 16);
 }
 
-inline float ToFloat(float value) { return value; }
-
-template <typename T>
-inline float ToFloat(T value) {
-  T padded[kWidth] = {value};
-  return Load(padded)[0];
-}
-
-inline uint32_t BitsOf(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
-inline void Store(float value, float* target) { *target = value; }
-
-inline void Store(float value, BFloat16* target) {
-  const uint32_t bits = BitsOf(value);
-  // To nearest, ties to even; NaN must not be rounded to infinity.
-  const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-  target->bits = static_cast<uint16_t>(value != value ? 0x7fc0 : rounded);
-}
-
-inline void Store(float value, Half* target) {
-  const uint32_t bits = BitsOf(value);
-  const uint32_t magnitude = bits & 0x7fffffff;
-  uint32_t half;
-  if (magnitude > 0x7f800000) {
-    half = 0x7e00;
-  } else if (magnitude >= 0x477ff000) {
-    half = 0x7c00;  // rounds to 2^16 or more
-  } else if (magnitude >= 0x38800000) {
-    half = (magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13;
-  } else {
-    // Subnormal: adding 0.5 leaves the rounded multiple of 2^-24 in the lowest bits.
-    half = BitsOf(std::fabs(value) + 0.5f) - 0x3f000000;
-  }
-  target->bits = static_cast<uint16_t>(half | (bits >> 16 & 0x8000));
-}
+// Of one element.
+using fcis_tf::Store;
+using fcis_tf::ToFloat;
 
 template <typename T>
 inline void Store(const float* source, int64_t count, T* target) {

@@ -5,17 +5,10 @@
 
 #include <cstdint>
 
+#include "element_types.h"
 #include "position_sensitive.h"
 
 namespace fcis_tf {
-
-// 16 bits of storage; all sums are float.
-struct Half {
-  uint16_t bits;
-};
-struct BFloat16 {
-  uint16_t bits;
-};
 
 // The operators for one element type and one instruction set.
 //
