@@ -1,11 +1,13 @@
 """Builds the library of native operators: `python -m fcis_tf.ops.build`.
 
-The CPU's part needs g++ (or the compiler that CXX names) alone; the GPU's part is added where nvcc is on the PATH.
+The CPU's part needs g++ (or the compiler that CXX names) alone; the GPU's part is added where nvcc is on the PATH,
+unless FCIS_TF_CUDA=0 is in the environment. With the GPU's part in it the library still loads where there is no CUDA.
 """
 
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +28,9 @@ if platform.machine() in ("x86_64", "AMD64"):
     INSTRUCTION_SETS["avx512"] = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]
 # Products and sums are rounded one by one, as the operators' definition has it.
 FLAGS = ["-std=c++17", "-O3", "-fPIC", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-contract=off", "-fvisibility=hidden"]
+# Machine code for A100 and H100; others compile PTX when the library is first used.
+CUDA_FLAGS = ["-std=c++17", "-O3", "-Xcompiler=-fPIC,-fvisibility=hidden"]
+CUDA_FLAGS += ["-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,code=[sm_90,compute_90]"]
 
 
 class BuildError(Exception):
@@ -37,6 +42,9 @@ def build(library=LIBRARY):
 
     Args:
         library: path of the shared library to write; what it was built for is written beside it.
+
+    Returns:
+        The version of CUDA whose kernels are in it, or None where it is for the CPU alone.
 
     Raises:
         BuildError: there is no compiler, or it fails.
@@ -61,32 +69,70 @@ def build(library=LIBRARY):
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
 
-        def compile_one(job):
-            source, name, flags = job
+        def compile_one(source, name, flags, command=(compiler, *FLAGS)):
             target = Path(scratch) / f"{name}.o"
-            _run([compiler, *FLAGS, *flags, "-c", source, "-o", target])
+            _run([*command, *flags, "-c", source, "-o", target])
             return target
 
-        objects = list(pool.map(compile_one, jobs))
+        compiled = [pool.submit(compile_one, *job) for job in jobs]
+        version, cuda_objects, cuda_libraries = None, [], []
+        if shutil.which("nvcc") and os.environ.get("FCIS_TF_CUDA") != "0":
+            try:
+                version, cuda_headers, cuda_libraries = _cuda(scratch)
+                nvcc = "nvcc", "-ccbin", compiler, *CUDA_FLAGS
+                cuda = [
+                    pool.submit(compile_one, kernels / "position_sensitive_gpu.cu", "gpu", [], nvcc),
+                    pool.submit(
+                        compile_one,
+                        kernels / "position_sensitive_gpu_kernels.cc",
+                        "gpu_kernels",
+                        [*tensorflow_flags, *cuda_headers],
+                    ),
+                ]
+                cuda_objects = [job.result() for job in cuda]
+            except BuildError as error:
+                print(f"WARNING: the native operators are built for the CPU alone. {error}", file=sys.stderr)
+                version, cuda_objects, cuda_libraries = None, [], []
+        objects = [job.result() for job in compiled]
         made = Path(scratch) / library.name
-        _run([compiler, "-shared", *objects, "-o", made, *tf.sysconfig.get_link_flags()])
+        link_flags = [*cuda_libraries, *tf.sysconfig.get_link_flags()]
+        _run([compiler, "-shared", *objects, *cuda_objects, "-o", made, *link_flags])
         # In one step: a library that is loaded keeps its old file.
         shutil.copy(made, library.with_suffix(".new"))
         os.replace(library.with_suffix(".new"), library)
-    built_for_path(library).write_text(json.dumps({"tensorflow": tf.__version__}) + "\n")
+    built_for_path(library).write_text(json.dumps({"tensorflow": tf.__version__, "cuda": version}) + "\n")
+    return version
 
 
-def _run(command):
+def _cuda(scratch):
+    """Returns nvcc's version, and the flags for CUDA's headers and for its runtime, linked statically."""
+    source = Path(scratch) / "empty.cu"
+    source.touch()
+    version = re.search(r"release ([0-9.]+)", _run(["nvcc", "--version"]).stdout)
+    # nvcc on the PATH may be a link or a script, but says where it looks.
+    said = _run(["nvcc", "--dryrun", "-c", source, "-o", os.devnull], quiet=True).stderr
+    headers = re.findall(r'"-I([^"]+)"', "".join(re.findall("INCLUDES=.*", said)))
+    libraries = re.findall(r'"-L([^"]+)"', "".join(re.findall("LIBRARIES=.*", said)))
+    if not version or not any((Path(folder) / "libcudart_static.a").exists() for folder in libraries):
+        raise BuildError(f"libcudart_static.a of CUDA is not in any of {libraries}")
+    runtime = [*(f"-L{folder}" for folder in libraries), "-lcudart_static", "-ldl", "-lrt", "-lpthread"]
+    # TensorFlow brings a CUDA runtime of its own, with functions of the same names.
+    runtime.append("-Wl,--exclude-libs,libcudart_static.a")
+    return version[1], [flag for folder in headers for flag in ("-isystem", folder)], runtime
+
+
+def _run(command, quiet=False):
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode:
         raise BuildError(f"{' '.join(map(str, command))}\n{done.stderr}")
-    if done.stderr:
+    if done.stderr and not quiet:
         print(done.stderr, file=sys.stderr)
+    return done
 
 
 if __name__ == "__main__":
     try:
-        build()
+        cuda = build()
     except BuildError as error:
         sys.exit(f"WARNING: the native operators were not built; slower, portable ones will run instead. {error}")
-    print(f"built {LIBRARY}")
+    print(f"built {LIBRARY}, " + (f"with CUDA {cuda}" if cuda else "for the CPU alone"))
