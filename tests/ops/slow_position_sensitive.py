@@ -62,3 +62,18 @@ def ps_assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size,
     if labels is None:
         labels = 1 + class_logits[:, 1:].argmax(axis=1)
     return class_logits, np.stack([pooled[r, :, :, label] for r, label in enumerate(labels)])
+
+
+def ps_assemble_gradient(
+    score_maps, boxes, box_indices, labels, class_logits_gradient, mask_logits_gradient, group_size, pooled_size, stride
+):
+    sizes = {"group_size": group_size, "pooled_size": pooled_size, "stride": stride}
+    pooled = ps_roi_pool(score_maps, boxes, box_indices, **sizes)
+    pooled = pooled.reshape(*pooled.shape[:3], -1, 2)
+    # The outside of equals is the maximum.
+    is_maximum = np.stack([pooled[..., 0] >= pooled[..., 1], pooled[..., 0] < pooled[..., 1]], axis=-1)
+    gradient = is_maximum * (np.float64(class_logits_gradient) / pooled_size**2)[:, None, None, :, None]
+    for r, label in enumerate(labels):
+        gradient[r, :, :, label] += mask_logits_gradient[r]
+    gradient = gradient.reshape(*gradient.shape[:3], -1)
+    return ps_roi_pool_gradient(score_maps, boxes, box_indices, gradient, **sizes)
