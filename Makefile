@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO_DIR ?= runs/digits
 
-.PHONY: help setup demo test test-slow lint clean
+.PHONY: help setup demo test test-slow gpu-check lint clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,8 +33,19 @@ test: setup  ## run the tests
 test-slow: setup  ## run the tests that take minutes
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -q -m slow
 
+# Needs nvcc and this repository alone. Without a GPU it is compiled all the same, and says so.
+KERNELS := fcis_tf/ops/cc/kernels
+
+gpu-check:  ## check and time the CUDA kernels on the GPU at hand
+	@if ! command -v nvcc > /dev/null; then echo 'gpu-check: there is no nvcc on the PATH: nothing was checked'; exit 0; fi; \
+	  mkdir -p build && \
+	  nvcc -std=c++17 -O3 -arch=$$(nvidia-smi -L > /dev/null 2>&1 && echo native || echo sm_90) \
+	    -Xcompiler -Wall,-Wextra,-ffp-contract=off -I$(KERNELS) $(KERNELS)/position_sensitive_gpu.cu \
+	    tests/ops/gpu_check.cu -o build/gpu_check && \
+	  build/gpu_check tests/ops/gpu_check_cases.txt
+
 lint: setup  ## check the style
 	$(BIN)/ruff check .
 
 clean:  ## remove what make made, but not runs/
-	rm -rf .venv fcis_tf/ops/lib .pytest_cache .hypothesis .ruff_cache
+	rm -rf .venv fcis_tf/ops/lib build .pytest_cache .hypothesis .ruff_cache

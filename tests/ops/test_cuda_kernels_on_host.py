@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.ops import slow_position_sensitive as slow
+from tests.ops import write_gpu_check_cases
 
 HERE = Path(__file__).parent
 KERNELS = HERE.parents[1] / "fcis_tf" / "ops" / "cc" / "kernels"
@@ -103,9 +104,14 @@ def kernels(tmp_path_factory):
     if not shutil.which("g++"):
         pytest.skip("there is no g++")
     library = tmp_path_factory.mktemp("cuda") / "kernels.so"
-    sources = [KERNELS / "position_sensitive_gpu.cu", HERE / "cuda_kernels_on_host.cc"]
-    subprocess.run([*COMPILE, "-fPIC", "-shared", *sources, "-o", library], check=True)
+    compile_with_shim("cuda_kernels_on_host.cc", library, "-fPIC", "-shared")
     return Kernels(library)
+
+
+def compile_with_shim(source, target, *flags):
+    command = [*COMPILE, *flags, KERNELS / "position_sensitive_gpu.cu", HERE / source, "-o", target]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def load_case(name):
@@ -321,3 +327,36 @@ def test_results_do_not_depend_on_the_order_of_threads(kernels):
             assert one.tobytes() == other.tobytes()
     finally:
         kernels.reverse_threads(False)
+
+
+# make gpu-check
+
+
+@pytest.fixture(scope="module")
+def gpu_check(tmp_path_factory):
+    if not shutil.which("g++"):
+        pytest.skip("there is no g++")
+    program = tmp_path_factory.mktemp("gpu_check") / "gpu_check"
+    compile_with_shim("gpu_check.cu", program)
+    return lambda cases: subprocess.run([program, cases, "--small"], capture_output=True, text=True)
+
+
+def test_gpu_check_finds_all_good_on_the_host(gpu_check):
+    done = gpu_check(write_gpu_check_cases.PATH)
+    assert done.returncode == 0 and done.stdout.endswith("all good\n"), done.stdout
+    assert "WRONG" not in done.stdout
+
+
+@pytest.mark.parametrize("old, new", [("-1.953125", "-1.952125"), ("end\n", "")])
+def test_gpu_check_finds_what_is_wrong(gpu_check, tmp_path, old, new):
+    text = write_gpu_check_cases.PATH.read_text()
+    assert old in text
+    cases = tmp_path / "cases.txt"
+    cases.write_text(text.replace(old, new, 1))
+    done = gpu_check(cases)
+    assert done.returncode == 1 and done.stdout.endswith("SOMETHING IS WRONG\n"), done.stdout
+    assert done.stdout.count("WRONG") == 2, done.stdout
+
+
+def test_gpu_check_cases_are_up_to_date():
+    assert write_gpu_check_cases.PATH.read_text() == write_gpu_check_cases.cases_as_text()

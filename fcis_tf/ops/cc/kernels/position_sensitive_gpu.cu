@@ -17,9 +17,9 @@ namespace fcis_tf {
 namespace {
 
 // Threads of a block, and blocks that a multiprocessor is to hold, which decides how many registers a thread may have.
-// RoIs mostly number 300, a block each: large blocks keep a large GPU busy.
-constexpr int kForwardThreads = 512;
-constexpr int kForwardBlocks = 3;
+// RoIs mostly number 300, a block each: so all of them run at once on a GPU of 75 multiprocessors and more.
+constexpr int kForwardThreads = 256;
+constexpr int kForwardBlocks = 4;
 constexpr int kBackwardThreads = 128;
 constexpr int kBackwardBlocks = 8;
 // Columns whose gradients a block of the assembly's backward pass sums up in shared memory, 8 bytes a thread each.
