@@ -96,7 +96,7 @@ def build(library=LIBRARY):
         objects = [job.result() for job in compiled]
         made = Path(scratch) / library.name
         link_flags = [*cuda_libraries, *tf.sysconfig.get_link_flags()]
-        _run([compiler, "-shared", *objects, *cuda_objects, "-o", made, *link_flags])
+        _run([compiler, "-shared", *cuda_objects, *objects, "-o", made, *link_flags])
         # In one step: a library that is loaded keeps its old file.
         shutil.copy(made, library.with_suffix(".new"))
         os.replace(library.with_suffix(".new"), library)

@@ -45,10 +45,15 @@ FCIS_TF_HOST_DEVICE static inline float ToFloat(Half value) {
 #ifdef __CUDA_ARCH__
   return __half2float(__ushort_as_half(value.bits));
 #else
-  // The exponent's bias differs by 112; infinity and NaN become 2^16 and more, which no other half is.
-  const float magnitude = FloatOf((value.bits & 0x7fffu) << 13) * 0x1p112f;
-  const uint32_t special = magnitude >= 0x1p16f ? 0x7f800000u : 0u;
-  return FloatOf(BitsOf(magnitude) | special | (value.bits & 0x8000u) << 16);
+  // The exponent's bias differs by 112, twice for infinity and NaN. Subnormal halves become 2^-14 too large: no float
+  // here is subnormal, since TensorFlow has the processor take those for 0.
+  uint32_t magnitude = (value.bits & 0x7fffu) << 13;
+  if (magnitude < 0x00800000) {
+    magnitude = BitsOf(FloatOf(magnitude + (113u << 23)) - 0x1p-14f);
+  } else {
+    magnitude += (magnitude >= 0x0f800000 ? 224u : 112u) << 23;
+  }
+  return FloatOf(magnitude | (value.bits & 0x8000u) << 16);
 #endif
 }
 
