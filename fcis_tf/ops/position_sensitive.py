@@ -32,7 +32,8 @@ def ps_roi_pool(features, boxes, box_indices, *, group_size, pooled_size, stride
     Raises:
         ValueError: an argument's rank, channel count or value is impossible, or native operators are asked for but
             not there.
-        tf.errors.InvalidArgumentError: an index is out of range.
+        tf.errors.InvalidArgumentError: an index is out of range. On a GPU nothing is raised: such a RoI gives zeros and
+            passes no gradient.
 
     Example:
         >>> features = tf.random.normal([1, 38, 63, 7 * 7 * 4])
@@ -71,7 +72,8 @@ def ps_assemble(
     Raises:
         ValueError: an argument's rank, channel count or value is impossible, or native operators are asked for but
             not there.
-        tf.errors.InvalidArgumentError: an index is out of range.
+        tf.errors.InvalidArgumentError: an index is out of range. On a GPU nothing is raised: such a RoI gives zeros and
+            passes no gradient.
 
     Example:
         >>> score_maps = tf.random.normal([1, 38, 63, 7 * 7 * 21 * 2])
