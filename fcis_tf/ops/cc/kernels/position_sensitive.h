@@ -11,6 +11,8 @@
 
 namespace fcis_tf {
 
+constexpr int kLargestPooledSize = 1024;
+
 // Sizes of one call. Features are [batch, height, width, group_size^2 * depth]; for assembly depth = 2 * classes.
 struct Sizes {
   int64_t batch;

@@ -5,9 +5,12 @@
 
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
+#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "element_types.h"
 #include "position_sensitive.h"
 #include "tensorflow/core/framework/op_kernel.h"
@@ -27,12 +30,11 @@ class PositionSensitiveKernel : public tensorflow::OpKernel {
     OP_REQUIRES_OK(context, context->GetAttr("group_size", &group_size_));
     OP_REQUIRES_OK(context, context->GetAttr("pooled_size", &pooled_size_));
     OP_REQUIRES_OK(context, context->GetAttr("stride", &stride_));
-    OP_REQUIRES(context, group_size_ >= 1 && pooled_size_ >= 1 && pooled_size_ <= kLargestSize,
-                InvalidArgument("group_size and pooled_size must be in [1, ", kLargestSize,
-                                                    "], found ", group_size_, " and ", pooled_size_));
+    OP_REQUIRES(context, group_size_ >= 1 && pooled_size_ >= 1 && pooled_size_ <= kLargestPooledSize,
+                InvalidArgument("group_size and pooled_size must be in [1, ", kLargestPooledSize, "], found ",
+                                group_size_, " and ", pooled_size_));
     OP_REQUIRES(context, pooled_size_ % group_size_ == 0,
-                InvalidArgument("pooled_size ", pooled_size_,
-                                                    " must be a multiple of group_size ", group_size_));
+                InvalidArgument("pooled_size ", pooled_size_, " must be a multiple of group_size ", group_size_));
     OP_REQUIRES(context, stride_ > 0 && std::isfinite(stride_),
                 InvalidArgument("stride must be a positive number, found ", stride_));
   }
@@ -45,6 +47,10 @@ class PositionSensitiveKernel : public tensorflow::OpKernel {
       return InvalidArgument(name, " must have rank 4, found shape ", features.DebugString());
     }
     const int64_t cells = int64_t{group_size_} * group_size_;
+    if (features.dim_size(3) > kMostChannels) {
+      return InvalidArgument(name, " must have at most ", kMostChannels, " channels, found shape ",
+                             features.DebugString());
+    }
     if (features.dim_size(3) % (cells * depth_divisor)) {
       return InvalidArgument(name, " must have a multiple of ", cells * depth_divisor, " channels, found ",
                              features.dim_size(3));
@@ -66,7 +72,8 @@ class PositionSensitiveKernel : public tensorflow::OpKernel {
     return absl::OkStatus();
   }
 
-  static constexpr int kLargestSize = 1024;
+  // Classes are counted in 32 bits.
+  static constexpr int64_t kMostChannels = std::numeric_limits<int32_t>::max();
   // Up to here floats count cells exactly.
   static constexpr int64_t kLargestExtent = 1 << 24;
 
@@ -76,13 +83,19 @@ class PositionSensitiveKernel : public tensorflow::OpKernel {
   float stride_;
 };
 
+inline absl::Status CheckShape(const tensorflow::Tensor& tensor, std::initializer_list<int64_t> expected,
+                               const char* name) {
+  if (tensor.shape().dim_sizes() == absl::InlinedVector<int64_t, 4>(expected)) return absl::OkStatus();
+  return InvalidArgument(name, " must have shape [", absl::StrJoin(expected, ","), "], found ",
+                         tensor.shape().DebugString());
+}
+
 // Checks that [R] indices in memory of the host lie within [0, limit).
 inline absl::Status CheckRange(const tensorflow::Tensor& indices, int64_t limit, const char* name) {
   const auto values = indices.vec<int32_t>();
   for (int64_t i = 0; i < values.size(); ++i) {
     if (values(i) < 0 || values(i) >= limit) {
-      return InvalidArgument(name, "[", i, "] is ", values(i), ", which is not in [0, ", limit,
-                                                 ")");
+      return InvalidArgument(name, "[", i, "] is ", values(i), ", which is not in [0, ", limit, ")");
     }
   }
   return absl::OkStatus();
@@ -155,12 +168,9 @@ class PsRoiPoolGrad : public PositionSensitiveKernel {
     if constexpr (Device::kIndicesOnHost) {
       OP_REQUIRES_OK(context, CheckRange(box_indices, sizes.batch, "box_indices"));
     }
-    tensorflow::TensorShape expected;
-    OP_REQUIRES_OK(context, tensorflow::TensorShape::BuildTensorShape(
-                                {sizes.boxes, sizes.pooled_size, sizes.pooled_size, sizes.depth}, &expected));
-    OP_REQUIRES(context, gradient.shape() == expected,
-                InvalidArgument("output_gradient must have shape ", expected.DebugString(), ", found ",
-                                gradient.shape().DebugString()));
+    OP_REQUIRES_OK(context,
+                   CheckShape(gradient, {sizes.boxes, sizes.pooled_size, sizes.pooled_size, sizes.depth},
+                              "output_gradient"));
     tensorflow::Tensor* output;
     OP_REQUIRES_OK(context, context->allocate_output(0, features, &output));
     if (!output->NumElements()) return;
@@ -191,15 +201,15 @@ class PsAssemble : public PositionSensitiveKernel {
                   InvalidArgument("score_maps must have the background and a class to choose from, found ", classes,
                                   " classes"));
     } else {
-      OP_REQUIRES(context, labels.dims() == 1 && labels.dim_size(0) == sizes.boxes,
-                  InvalidArgument("labels must have shape [", sizes.boxes, "], found ", labels.shape().DebugString()));
+      OP_REQUIRES_OK(context, CheckShape(labels, {sizes.boxes}, "labels"));
       if constexpr (Device::kIndicesOnHost) OP_REQUIRES_OK(context, CheckRange(labels, classes, "labels"));
     }
-    TensorShape mask_shape;
+    TensorShape class_shape, mask_shape;
+    OP_REQUIRES_OK(context, TensorShape::BuildTensorShape({sizes.boxes, classes}, &class_shape));
     OP_REQUIRES_OK(context, TensorShape::BuildTensorShape({sizes.boxes, sizes.pooled_size, sizes.pooled_size, 2},
                                                           &mask_shape));
     tensorflow::Tensor *class_logits, *mask_logits, *mask_labels;
-    OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({sizes.boxes, classes}), &class_logits));
+    OP_REQUIRES_OK(context, context->allocate_output(0, class_shape, &class_logits));
     OP_REQUIRES_OK(context, context->allocate_output(1, mask_shape, &mask_logits));
     OP_REQUIRES_OK(context, context->allocate_output(2, TensorShape({sizes.boxes}), &mask_labels));
     Device::Assemble(context, sizes, Input<T>(score_maps), Input<float>(boxes), Input<int32_t>(box_indices),
@@ -217,27 +227,20 @@ class PsAssembleGrad : public PositionSensitiveKernel {
   using PositionSensitiveKernel::PositionSensitiveKernel;
 
   void Compute(tensorflow::OpKernelContext* context) override {
-    using tensorflow::TensorShape;
     const tensorflow::Tensor &score_maps = context->input(0), &boxes = context->input(1),
                              &box_indices = context->input(2), &labels = context->input(3),
                              &class_gradient = context->input(4), &mask_gradient = context->input(5);
     Sizes sizes;
     OP_REQUIRES_OK(context, GetSizes(score_maps.shape(), "score_maps", 2, boxes, box_indices, &sizes));
     const int64_t classes = sizes.depth / 2;
-    OP_REQUIRES(context, labels.dims() == 1 && labels.dim_size(0) == sizes.boxes,
-                InvalidArgument("mask_labels must have shape [", sizes.boxes, "], found ",
-                                labels.shape().DebugString()));
+    OP_REQUIRES_OK(context, CheckShape(labels, {sizes.boxes}, "mask_labels"));
     if constexpr (Device::kIndicesOnHost) {
       OP_REQUIRES_OK(context, CheckRange(box_indices, sizes.batch, "box_indices"));
       OP_REQUIRES_OK(context, CheckRange(labels, classes, "mask_labels"));
     }
-    OP_REQUIRES(context, class_gradient.shape() == TensorShape({sizes.boxes, classes}),
-                InvalidArgument("class_logits_gradient must have shape [", sizes.boxes, ",", classes, "], found ",
-                                class_gradient.shape().DebugString()));
-    OP_REQUIRES(context,
-                mask_gradient.shape() == TensorShape({sizes.boxes, sizes.pooled_size, sizes.pooled_size, 2}),
-                InvalidArgument("mask_logits_gradient must have shape [", sizes.boxes, ",", sizes.pooled_size, ",",
-                                sizes.pooled_size, ",2], found ", mask_gradient.shape().DebugString()));
+    OP_REQUIRES_OK(context, CheckShape(class_gradient, {sizes.boxes, classes}, "class_logits_gradient"));
+    OP_REQUIRES_OK(context, CheckShape(mask_gradient, {sizes.boxes, sizes.pooled_size, sizes.pooled_size, 2},
+                                       "mask_logits_gradient"));
     tensorflow::Tensor* output;
     OP_REQUIRES_OK(context, context->allocate_output(0, score_maps.shape(), &output));
     if (!output->NumElements()) return;
