@@ -32,7 +32,7 @@ struct alignas(2 * sizeof(T)) Pair {
   T inside;
 };
 
-struct PairSum {
+struct alignas(8) PairSum {
   float outside;
   float inside;
 };
