@@ -10,10 +10,13 @@
 #if defined(__CUDACC__) || defined(FCIS_TF_HOST_SHIM)
 #define FCIS_TF_HOST_DEVICE __host__ __device__
 #else
-#define FCIS_TF_HOST_DEVICE
+// Always inline: the linker must not take a function compiled for one instruction set for another one.
+#define FCIS_TF_HOST_DEVICE __attribute__((always_inline))
 #endif
 
 namespace fcis_tf {
+
+constexpr int kLargestPooledSize = 1024;
 
 // Sizes of one call. Features are [batch, height, width, group_size^2 * depth]; for assembly depth = 2 * classes.
 struct Sizes {
