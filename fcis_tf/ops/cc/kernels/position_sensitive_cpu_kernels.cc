@@ -62,7 +62,8 @@ int64_t Tasks(const Sizes& sizes) { return sizes.batch * sizes.group_size * size
 int64_t CostOfBox(const Sizes& sizes) { return BinsOf(sizes) * sizes.depth * kCellsOfBin; }
 
 int64_t CostOfTask(const Sizes& sizes) {
-  return sizes.height * sizes.width * sizes.depth + sizes.boxes * CostOfBox(sizes) * 2 / std::max<int64_t>(Tasks(sizes), 1);
+  const int64_t tasks = std::max<int64_t>(Tasks(sizes), 1);
+  return sizes.height * sizes.width * sizes.depth + sizes.boxes * CostOfBox(sizes) * 2 / tasks;
 }
 
 template <typename T>
@@ -102,12 +103,9 @@ class PsRoiPoolGradCpu : public PositionSensitiveKernel {
     Sizes sizes;
     OP_REQUIRES_OK(context, GetSizes(features, "features", 1, boxes, box_indices, &sizes));
     OP_REQUIRES_OK(context, CheckRange(box_indices, sizes.batch, "box_indices"));
-    TensorShape expected;
-    OP_REQUIRES_OK(context, TensorShape::BuildTensorShape(
-                                {sizes.boxes, sizes.pooled_size, sizes.pooled_size, sizes.depth}, &expected));
-    OP_REQUIRES(context, gradient.shape() == expected,
-                InvalidArgument("output_gradient must have shape ", expected.DebugString(), ", found ",
-                                gradient.shape().DebugString()));
+    OP_REQUIRES_OK(context,
+                   CheckShape(gradient, {sizes.boxes, sizes.pooled_size, sizes.pooled_size, sizes.depth},
+                              "output_gradient"));
     Tensor* output;
     OP_REQUIRES_OK(context, context->allocate_output(0, features, &output));
     if (!output->NumElements()) return;
@@ -137,15 +135,15 @@ class PsAssembleCpu : public PositionSensitiveKernel {
                   InvalidArgument("score_maps must have the background and a class to choose from, found ", classes,
                                   " classes"));
     } else {
-      OP_REQUIRES(context, labels.dims() == 1 && labels.dim_size(0) == sizes.boxes,
-                  InvalidArgument("labels must have shape [", sizes.boxes, "], found ", labels.shape().DebugString()));
+      OP_REQUIRES_OK(context, CheckShape(labels, {sizes.boxes}, "labels"));
       OP_REQUIRES_OK(context, CheckRange(labels, classes, "labels"));
     }
-    TensorShape mask_shape;
+    TensorShape class_shape, mask_shape;
+    OP_REQUIRES_OK(context, TensorShape::BuildTensorShape({sizes.boxes, classes}, &class_shape));
     OP_REQUIRES_OK(context, TensorShape::BuildTensorShape({sizes.boxes, sizes.pooled_size, sizes.pooled_size, 2},
                                                           &mask_shape));
     Tensor *class_logits, *mask_logits, *mask_labels;
-    OP_REQUIRES_OK(context, context->allocate_output(0, TensorShape({sizes.boxes, classes}), &class_logits));
+    OP_REQUIRES_OK(context, context->allocate_output(0, class_shape, &class_logits));
     OP_REQUIRES_OK(context, context->allocate_output(1, mask_shape, &mask_logits));
     OP_REQUIRES_OK(context, context->allocate_output(2, TensorShape({sizes.boxes}), &mask_labels));
     Divide(context, sizes.boxes, CostOfBox(sizes), [&](int64_t begin, int64_t end) {
@@ -171,17 +169,11 @@ class PsAssembleGradCpu : public PositionSensitiveKernel {
     OP_REQUIRES_OK(context, GetSizes(score_maps.shape(), "score_maps", 2, boxes, box_indices, &sizes));
     OP_REQUIRES_OK(context, CheckRange(box_indices, sizes.batch, "box_indices"));
     const int64_t classes = sizes.depth / 2;
-    OP_REQUIRES(context, labels.dims() == 1 && labels.dim_size(0) == sizes.boxes,
-                InvalidArgument("mask_labels must have shape [", sizes.boxes, "], found ",
-                                labels.shape().DebugString()));
+    OP_REQUIRES_OK(context, CheckShape(labels, {sizes.boxes}, "mask_labels"));
     OP_REQUIRES_OK(context, CheckRange(labels, classes, "mask_labels"));
-    OP_REQUIRES(context, class_gradient.shape() == TensorShape({sizes.boxes, classes}),
-                InvalidArgument("class_logits_gradient must have shape [", sizes.boxes, ",", classes, "], found ",
-                                class_gradient.shape().DebugString()));
-    OP_REQUIRES(context,
-                mask_gradient.shape() == TensorShape({sizes.boxes, sizes.pooled_size, sizes.pooled_size, 2}),
-                InvalidArgument("mask_logits_gradient must have shape [", sizes.boxes, ",", sizes.pooled_size, ",",
-                                sizes.pooled_size, ",2], found ", mask_gradient.shape().DebugString()));
+    OP_REQUIRES_OK(context, CheckShape(class_gradient, {sizes.boxes, classes}, "class_logits_gradient"));
+    OP_REQUIRES_OK(context, CheckShape(mask_gradient, {sizes.boxes, sizes.pooled_size, sizes.pooled_size, 2},
+                                       "mask_logits_gradient"));
     Tensor* output;
     OP_REQUIRES_OK(context, context->allocate_output(0, score_maps.shape(), &output));
     if (!output->NumElements()) return;

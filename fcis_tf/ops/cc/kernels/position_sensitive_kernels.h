@@ -3,10 +3,14 @@
 #ifndef FCIS_TF_OPS_CC_KERNELS_POSITION_SENSITIVE_KERNELS_H_
 #define FCIS_TF_OPS_CC_KERNELS_POSITION_SENSITIVE_KERNELS_H_
 
+#include <cmath>
 #include <cstdint>
+#include <initializer_list>
+#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "position_sensitive.h"
 #include "tensorflow/core/framework/op_kernel.h"
 
@@ -24,12 +28,11 @@ class PositionSensitiveKernel : public tensorflow::OpKernel {
     OP_REQUIRES_OK(context, context->GetAttr("group_size", &group_size_));
     OP_REQUIRES_OK(context, context->GetAttr("pooled_size", &pooled_size_));
     OP_REQUIRES_OK(context, context->GetAttr("stride", &stride_));
-    OP_REQUIRES(context, group_size_ >= 1 && pooled_size_ >= 1 && pooled_size_ <= kLargestSize,
-                InvalidArgument("group_size and pooled_size must be in [1, ", kLargestSize,
-                                                    "], found ", group_size_, " and ", pooled_size_));
+    OP_REQUIRES(context, group_size_ >= 1 && pooled_size_ >= 1 && pooled_size_ <= kLargestPooledSize,
+                InvalidArgument("group_size and pooled_size must be in [1, ", kLargestPooledSize, "], found ",
+                                group_size_, " and ", pooled_size_));
     OP_REQUIRES(context, pooled_size_ % group_size_ == 0,
-                InvalidArgument("pooled_size ", pooled_size_,
-                                                    " must be a multiple of group_size ", group_size_));
+                InvalidArgument("pooled_size ", pooled_size_, " must be a multiple of group_size ", group_size_));
     OP_REQUIRES(context, stride_ > 0 && std::isfinite(stride_),
                 InvalidArgument("stride must be a positive number, found ", stride_));
   }
@@ -42,6 +45,10 @@ class PositionSensitiveKernel : public tensorflow::OpKernel {
       return InvalidArgument(name, " must have rank 4, found shape ", features.DebugString());
     }
     const int64_t cells = int64_t{group_size_} * group_size_;
+    if (features.dim_size(3) > kMostChannels) {
+      return InvalidArgument(name, " must have at most ", kMostChannels, " channels, found shape ",
+                             features.DebugString());
+    }
     if (features.dim_size(3) % (cells * depth_divisor)) {
       return InvalidArgument(name, " must have a multiple of ", cells * depth_divisor, " channels, found ",
                              features.dim_size(3));
@@ -63,7 +70,8 @@ class PositionSensitiveKernel : public tensorflow::OpKernel {
     return absl::OkStatus();
   }
 
-  static constexpr int kLargestSize = 1024;
+  // Classes are counted in 32 bits.
+  static constexpr int64_t kMostChannels = std::numeric_limits<int32_t>::max();
   // Up to here floats count cells exactly.
   static constexpr int64_t kLargestExtent = 1 << 24;
 
@@ -73,13 +81,19 @@ class PositionSensitiveKernel : public tensorflow::OpKernel {
   float stride_;
 };
 
+inline absl::Status CheckShape(const tensorflow::Tensor& tensor, std::initializer_list<int64_t> expected,
+                               const char* name) {
+  if (tensor.shape().dim_sizes() == absl::InlinedVector<int64_t, 4>(expected)) return absl::OkStatus();
+  return InvalidArgument(name, " must have shape [", absl::StrJoin(expected, ","), "], found ",
+                         tensor.shape().DebugString());
+}
+
 // Checks that [R] indices in memory of the host lie within [0, limit).
 inline absl::Status CheckRange(const tensorflow::Tensor& indices, int64_t limit, const char* name) {
   const auto values = indices.vec<int32_t>();
   for (int64_t i = 0; i < values.size(); ++i) {
     if (values(i) < 0 || values(i) >= limit) {
-      return InvalidArgument(name, "[", i, "] is ", values(i), ", which is not in [0, ", limit,
-                                                 ")");
+      return InvalidArgument(name, "[", i, "] is ", values(i), ", which is not in [0, ", limit, ")");
     }
   }
   return absl::OkStatus();
