@@ -3,6 +3,7 @@
 The CPU's part needs g++ (or the compiler that CXX names) alone; the GPU's part is added where nvcc is on the PATH.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -31,6 +32,9 @@ FLAGS = ["-std=c++17", "-O3", "-fPIC", "-Wall", "-Wextra", "-Wno-psabi", "-ffp-c
 class BuildError(Exception):
     """The library cannot be built; the message says why."""
 
+    def __str__(self):
+        return f"the native operators were not built; slower, portable ones will run instead. {super().__str__()}"
+
 
 def build(library=LIBRARY):
     """Compiles the native operators.
@@ -41,6 +45,8 @@ def build(library=LIBRARY):
     Raises:
         BuildError: there is no compiler, or it fails.
     """
+    if not SOURCES.is_dir():
+        raise BuildError(f"{SOURCES} is not there: an installed package has the library, or none, but no sources")
     compiler = os.environ.get("CXX", "g++")
     if not shutil.which(compiler):
         raise BuildError(f"no C++ compiler: {compiler} is not there")
@@ -49,13 +55,15 @@ def build(library=LIBRARY):
     tensorflow_flags = ["-isystem", headers.removeprefix("-I"), *(m for m in macros if not m.startswith("--std"))]
     kernels = SOURCES / "kernels"
     jobs = [
-        (kernels / "position_sensitive_cpu.cc", name, [f"-DFCIS_TF_ISA={name}", *flags])
-        for name, flags in INSTRUCTION_SETS.items()
-    ]
-    jobs += [
-        (kernels / "position_sensitive_cpu_dispatch.cc", "dispatch", []),
         (kernels / "position_sensitive_cpu_kernels.cc", "kernels", tensorflow_flags),
         (SOURCES / "ops" / "position_sensitive_ops.cc", "ops", tensorflow_flags),
+        (kernels / "position_sensitive_cpu_dispatch.cc", "dispatch", []),
+    ]
+    # These come last, the baseline first: of an inline function that several objects define, the linker takes the first
+    # one, which must not be one that was compiled for processors that not everybody has.
+    jobs += [
+        (kernels / "position_sensitive_cpu.cc", name, [f"-DFCIS_TF_ISA={name}", *flags])
+        for name, flags in INSTRUCTION_SETS.items()
     ]
     library = Path(library)
     library.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +81,8 @@ def build(library=LIBRARY):
         # In one step: a library that is loaded keeps its old file.
         shutil.copy(made, library.with_suffix(".new"))
         os.replace(library.with_suffix(".new"), library)
-    built_for_path(library).write_text(json.dumps({"tensorflow": tf.__version__}) + "\n")
+    built_for = {"tensorflow": tf.__version__, "sha256": hashlib.sha256(library.read_bytes()).hexdigest()}
+    built_for_path(library).write_text(json.dumps(built_for) + "\n")
 
 
 def _run(command):
@@ -88,5 +97,5 @@ if __name__ == "__main__":
     try:
         build()
     except BuildError as error:
-        sys.exit(f"WARNING: the native operators were not built; slower, portable ones will run instead. {error}")
+        sys.exit(f"WARNING: {error}")
     print(f"built {LIBRARY}")
