@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO_DIR ?= runs/digits
 
-.PHONY: help setup demo test test-slow gpu-check lint clean
+.PHONY: help setup demo test test-slow sanitize gpu-check lint clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ test: setup  ## run the tests
 
 test-slow: setup  ## run the tests that take minutes
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -q -m slow
+
+sanitize: setup  ## run the native operators' C++ on 100,000 random inputs under sanitizers
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m tests.ops.sanitize
 
 # Needs nvcc and this repository alone. Without a GPU it is compiled all the same, and says so.
 KERNELS := fcis_tf/ops/cc/kernels

@@ -4,6 +4,7 @@ The CPU's part needs g++ (or the compiler that CXX names) alone; the GPU's part 
 unless FCIS_TF_CUDA=0 is in the environment. With the GPU's part in it the library still loads where there is no CUDA.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -36,6 +37,9 @@ CUDA_FLAGS += ["-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,
 class BuildError(Exception):
     """The library cannot be built; the message says why."""
 
+    def __str__(self):
+        return f"the native operators were not built; slower, portable ones will run instead. {super().__str__()}"
+
 
 def build(library=LIBRARY):
     """Compiles the native operators.
@@ -49,6 +53,8 @@ def build(library=LIBRARY):
     Raises:
         BuildError: there is no compiler, or it fails.
     """
+    if not SOURCES.is_dir():
+        raise BuildError(f"{SOURCES} is not there: an installed package has the library, or none, but no sources")
     compiler = os.environ.get("CXX", "g++")
     if not shutil.which(compiler):
         raise BuildError(f"no C++ compiler: {compiler} is not there")
@@ -57,13 +63,15 @@ def build(library=LIBRARY):
     tensorflow_flags = ["-isystem", headers.removeprefix("-I"), *(m for m in macros if not m.startswith("--std"))]
     kernels = SOURCES / "kernels"
     jobs = [
-        (kernels / "position_sensitive_cpu.cc", name, [f"-DFCIS_TF_ISA={name}", *flags])
-        for name, flags in INSTRUCTION_SETS.items()
-    ]
-    jobs += [
-        (kernels / "position_sensitive_cpu_dispatch.cc", "dispatch", []),
         (kernels / "position_sensitive_cpu_kernels.cc", "kernels", tensorflow_flags),
         (SOURCES / "ops" / "position_sensitive_ops.cc", "ops", tensorflow_flags),
+        (kernels / "position_sensitive_cpu_dispatch.cc", "dispatch", []),
+    ]
+    # These come last, the baseline first: of an inline function that several objects define, the linker takes the first
+    # one, which must not be one that was compiled for processors that not everybody has.
+    jobs += [
+        (kernels / "position_sensitive_cpu.cc", name, [f"-DFCIS_TF_ISA={name}", *flags])
+        for name, flags in INSTRUCTION_SETS.items()
     ]
     library = Path(library)
     library.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +99,7 @@ def build(library=LIBRARY):
                 ]
                 cuda_objects = [job.result() for job in cuda]
             except BuildError as error:
-                print(f"WARNING: the native operators are built for the CPU alone. {error}", file=sys.stderr)
+                print(f"WARNING: the native operators are built for the CPU alone. {error.args[0]}", file=sys.stderr)
                 version, cuda_objects, cuda_libraries = None, [], []
         objects = [job.result() for job in compiled]
         made = Path(scratch) / library.name
@@ -100,7 +108,9 @@ def build(library=LIBRARY):
         # In one step: a library that is loaded keeps its old file.
         shutil.copy(made, library.with_suffix(".new"))
         os.replace(library.with_suffix(".new"), library)
-    built_for_path(library).write_text(json.dumps({"tensorflow": tf.__version__, "cuda": version}) + "\n")
+    checksum = hashlib.sha256(library.read_bytes()).hexdigest()
+    built_for = {"tensorflow": tf.__version__, "cuda": version, "sha256": checksum}
+    built_for_path(library).write_text(json.dumps(built_for) + "\n")
     return version
 
 
@@ -134,5 +144,5 @@ if __name__ == "__main__":
     try:
         cuda = build()
     except BuildError as error:
-        sys.exit(f"WARNING: the native operators were not built; slower, portable ones will run instead. {error}")
+        sys.exit(f"WARNING: {error}")
     print(f"built {LIBRARY}, " + (f"with CUDA {cuda}" if cuda else "for the CPU alone"))

@@ -1,6 +1,7 @@
 """The native operators: loading the library that `fcis_tf.ops.build` makes, and their gradients."""
 
 import functools
+import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ LIBRARY = Path(__file__).parent / "lib" / "position_sensitive.so"
 
 
 def built_for_path(library):
-    """Returns the path of the file beside a library that says for which TensorFlow it was built."""
+    """Returns the path of the file beside a library that holds its TensorFlow's version and its checksum."""
     return library.with_suffix(".json")
 
 
@@ -41,11 +42,18 @@ def ps_assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size,
 def reason_for_absence():
     """Returns why the native operators cannot be used, or None where they can."""
     try:
-        built_for = json.loads(built_for_path(LIBRARY).read_text())["tensorflow"]
-    except (OSError, ValueError, KeyError):
-        return f"they were not built: {LIBRARY} is missing"
-    if built_for != tf.__version__:
-        return f"they were built for TensorFlow {built_for}, and this is {tf.__version__}"
+        checksum = hashlib.sha256(LIBRARY.read_bytes()).hexdigest()
+        built_for = json.loads(built_for_path(LIBRARY).read_text())
+        tensorflow, expected_checksum = built_for["tensorflow"], built_for["sha256"]
+    except OSError as error:
+        return f"they were not built: {error.filename} is missing"
+    except (ValueError, KeyError, TypeError):
+        return f"{built_for_path(LIBRARY)} is damaged"
+    if tensorflow != tf.__version__:
+        return f"they were built for TensorFlow {tensorflow}, and this is {tf.__version__}"
+    # Loading half a library would end the program.
+    if checksum != expected_checksum:
+        return f"{LIBRARY} is damaged: it is not what was built"
     try:
         _library()
     except (tf.errors.OpError, OSError) as error:

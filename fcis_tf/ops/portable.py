@@ -11,7 +11,7 @@ import tensorflow as tf
 def ps_roi_pool(features, boxes, box_indices, group_size, pooled_size, stride):
     """See `fcis_tf.ops.ps_roi_pool`."""
     batch, height, width = tf.unstack(tf.shape(features)[:3])
-    depth = features.shape[-1] // group_size**2
+    depth = (features.shape[-1] or tf.shape(features)[-1]) // group_size**2
     rows = _bins(boxes[:, 0], boxes[:, 2], height, pooled_size, stride)
     columns = _bins(boxes[:, 1], boxes[:, 3], width, pooled_size, stride)
     cells, bins = _cells_of_bins(rows, columns, box_indices, height, width, group_size, pooled_size)
@@ -30,7 +30,7 @@ def ps_roi_pool(features, boxes, box_indices, group_size, pooled_size, stride):
 def ps_assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size, stride):
     """See `fcis_tf.ops.ps_assemble`."""
     pooled = ps_roi_pool(tf.cast(score_maps, tf.float32), boxes, box_indices, group_size, pooled_size, stride)
-    classes = pooled.shape[-1] // 2
+    classes = (pooled.shape[-1] or tf.shape(pooled)[-1]) // 2
     pooled = tf.reshape(pooled, [tf.shape(boxes)[0], pooled_size**2, classes, 2])
     class_logits = tf.reduce_mean(tf.maximum(pooled[..., 0], pooled[..., 1]), axis=1)
     if labels is None:

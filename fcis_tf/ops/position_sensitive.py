@@ -2,7 +2,12 @@
 
 Score maps and other position-sensitive features are channels-last, and one cell of the k x k grid owns a
 contiguous run of channels: channel = (gy * k + gx) * D + d.
+
+Both operators run in functions whose shapes are only known later, and in graphs of every kind but XLA's: with
+jit_compile=True TensorFlow refuses the native ones by name.
 """
+
+import math
 
 import tensorflow as tf
 
@@ -40,7 +45,7 @@ def ps_roi_pool(features, boxes, box_indices, *, group_size, pooled_size, stride
         >>> ps_roi_pool(features, [[0.0, 0.0, 64.0, 64.0]], [0], group_size=7, pooled_size=21, stride=16).shape
         TensorShape([1, 21, 21, 4])
     """
-    features, boxes, box_indices = _checked(features, boxes, box_indices, 1, group_size, pooled_size)
+    features, boxes, box_indices = _checked(features, boxes, box_indices, 1, group_size, pooled_size, stride)
     return _operators(implementation).ps_roi_pool(features, boxes, box_indices, group_size, pooled_size, stride)
 
 
@@ -82,8 +87,10 @@ def ps_assemble(
         >>> class_logits.shape, mask_logits.shape
         (TensorShape([1, 21]), TensorShape([1, 21, 21, 2]))
     """
-    score_maps, boxes, box_indices = _checked(score_maps, boxes, box_indices, 2, group_size, pooled_size)
-    labels = None if labels is None else tf.cast(labels, tf.int32)
+    score_maps, boxes, box_indices = _checked(score_maps, boxes, box_indices, 2, group_size, pooled_size, stride)
+    if labels is not None:
+        labels = tf.cast(labels, tf.int32)
+        labels.shape.assert_is_compatible_with(box_indices.shape)
     operators = _operators(implementation)
     return operators.ps_assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size, stride)
 
@@ -99,16 +106,20 @@ def _operators(implementation):
     return native if native.is_available() else portable
 
 
-def _checked(features, boxes, box_indices, depth, group_size, pooled_size):
+def _checked(features, boxes, box_indices, depth, group_size, pooled_size, stride):
     """Returns the tensors, after checks of what is known without running anything."""
     if group_size < 1 or pooled_size < 1 or pooled_size % group_size:
         raise ValueError(f"pooled_size {pooled_size} must be a positive multiple of group_size {group_size}")
+    if not 0 < stride < math.inf:
+        raise ValueError(f"stride {stride} must be a positive number")
     features = tf.convert_to_tensor(features)
+    if features.dtype not in (tf.float32, tf.float16, tf.bfloat16):
+        raise ValueError(f"expected float32, float16 or bfloat16, found {features.dtype.name}")
     features.shape.assert_has_rank(4)
     channels = features.shape[-1]
-    if channels is None or channels % (group_size**2 * depth):
+    if channels is not None and channels % (group_size**2 * depth):
         raise ValueError(f"expected channels in multiples of {group_size**2 * depth}, found {channels}")
     boxes, box_indices = tf.cast(boxes, tf.float32), tf.cast(box_indices, tf.int32)
     boxes.shape.assert_is_compatible_with([None, 4])
-    box_indices.shape.assert_is_compatible_with([None])
+    box_indices.shape.assert_is_compatible_with(boxes.shape[:1])
     return features, boxes, box_indices

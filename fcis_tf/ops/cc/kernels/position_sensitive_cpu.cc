@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
+#include <new>
 
 namespace fcis_tf {
 namespace FCIS_TF_ISA {
@@ -17,6 +17,29 @@ typedef float Vector __attribute__((vector_size(4 * kWidth)));
 typedef int32_t Mask __attribute__((vector_size(4 * kWidth)));
 typedef uint32_t Bits32 __attribute__((vector_size(4 * kWidth)));
 typedef uint16_t Bits16 __attribute__((vector_size(2 * kWidth)));
+
+// Zeros, at a multiple of a vector's size. With std::vector the linker could give one instruction set the memory that
+// another one asked for, and they differ in how a Vector has to be aligned.
+template <typename T>
+class Array {
+ public:
+  explicit Array(int64_t size)
+      : size_(size), data_(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{sizeof(Vector)}))) {
+    Clear();
+  }
+  Array(const Array&) = delete;
+  Array& operator=(const Array&) = delete;
+  ~Array() { ::operator delete(data_, std::align_val_t{sizeof(Vector)}); }
+
+  void Clear() { std::memset(data_, 0, size_ * sizeof(T)); }
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  T& operator[](int64_t i) { return data_[i]; }
+
+ private:
+  int64_t size_;
+  T* data_;
+};
 
 // Conversion of 16 elements.
 
@@ -43,12 +66,16 @@ inline Vector Load(const BFloat16* source) { return ToFloats(LoadBits(source) <<
 
 inline Vector Load(const Half* source) {
   const Bits32 bits = LoadBits(source);
-  // The exponent's bias differs by 112; infinity and NaN become 2^16 and more, which no other half is.
-  const Vector magnitude = ToFloats((bits & 0x7fff) << 13) * 0x1p112f;
-  const Bits32 special = (Bits32)(magnitude >= 0x1p16f) & 0x7f800000;
+  // The exponent's bias differs by 112, twice for infinity and NaN. Subnormal halves become 2^-14 too large: no float
+  // here is subnormal, since TensorFlow has the processor take those for 0.
+  const Bits32 magnitude = (bits & 0x7fff) << 13;
+  const Bits32 special = (Bits32)(magnitude >= 0x0f800000) & 112 << 23;
+  const Bits32 subnormal = (Bits32)(magnitude < 0x00800000) & 113 << 23;
+  const Vector normal = ToFloats(magnitude + special + (112 << 23) + (subnormal & 1 << 23));
+  const Vector value = normal - ToFloats(subnormal);
   Bits32 result;
-  std::memcpy(&result, &magnitude, sizeof(result));
-  return ToFloats(result | special | (bits & 0x8000) << 16);
+  std::memcpy(&result, &value, sizeof(result));
+  return ToFloats(result | (bits & 0x8000) << 16);
 }
 
 // Of one element.
@@ -126,8 +153,9 @@ inline void AddToCells(const Bin<float>& bin, int64_t channel, float value) {
 // channel beyond the last is touched. Fewer than 16 channels have no vector at all.
 class Vectors {
  public:
-  explicit Vectors(int64_t depth) : depth_(depth), count_(depth < kWidth ? 0 : (depth + kWidth - 1) / kWidth) {
-    for (int64_t i = 0; i < count_; ++i) starts_.push_back(std::min(i * kWidth, depth - kWidth));
+  explicit Vectors(int64_t depth)
+      : depth_(depth), count_(depth < kWidth ? 0 : (depth + kWidth - 1) / kWidth), starts_(count_) {
+    for (int64_t i = 0; i < count_; ++i) starts_[i] = std::min(i * kWidth, depth - kWidth);
   }
 
   int64_t count() const { return count_; }
@@ -138,13 +166,13 @@ class Vectors {
   // Copies depth floats into vectors; a channel that two vectors hold becomes 0 in the second one.
   void Spread(const float* channels, Vector* vectors) const {
     for (int64_t i = 0; i < count_; ++i) {
-      vectors[i] = Load(channels + starts_[i]);
-      for (int64_t lane = 0; lane < i * kWidth - starts_[i]; ++lane) vectors[i][lane] = 0;
+      vectors[i] = Load(channels + starts()[i]);
+      for (int64_t lane = 0; lane < i * kWidth - starts()[i]; ++lane) vectors[i][lane] = 0;
     }
   }
 
   void Collect(const Vector* vectors, float* channels) const {
-    for (int64_t i = 0; i < count_; ++i) std::memcpy(channels + starts_[i], &vectors[i], sizeof(Vector));
+    for (int64_t i = 0; i < count_; ++i) std::memcpy(channels + starts()[i], &vectors[i], sizeof(Vector));
   }
 
   // Calls function(index of the first vector, integral constant N) so that all vectors are visited, N at a time.
@@ -159,7 +187,7 @@ class Vectors {
  private:
   int64_t depth_;
   int64_t count_;
-  std::vector<int64_t> starts_;
+  Array<int64_t> starts_;
 };
 
 // Swaps outside and inside of every class: lanes 0 and 1, 2 and 3, and so on.
@@ -188,18 +216,17 @@ inline Vector Select(Mask mask, Vector v) {
 }
 
 // All bins of a box along one axis.
-std::vector<Range> MakeBins(float low, float high, int64_t extent, const Sizes& sizes) {
+void MakeBins(float low, float high, int64_t extent, const Sizes& sizes, Range* bins) {
   const Axis axis(low, high, extent, sizes);
-  std::vector<Range> bins(sizes.pooled_size);
   for (int i = 0; i < sizes.pooled_size; ++i) bins[i] = axis.Bin(i);
-  return bins;
 }
 
 // Calls function(index of the bin, its cells) for the bins of a box that are not empty.
 template <typename T, typename Function>
 inline void ForEachBin(const Sizes& sizes, const T* image, const float* box, Function function) {
-  const std::vector<Range> rows = MakeBins(box[0], box[2], sizes.height, sizes);
-  const std::vector<Range> columns = MakeBins(box[1], box[3], sizes.width, sizes);
+  Array<Range> rows(sizes.pooled_size), columns(sizes.pooled_size);
+  MakeBins(box[0], box[2], sizes.height, sizes, rows.data());
+  MakeBins(box[1], box[3], sizes.width, sizes, columns.data());
   const int bins_per_cell = sizes.bins_per_cell();
   for (int i = 0; i < sizes.pooled_size; ++i) {
     if (rows[i].size() <= 0) continue;
@@ -218,7 +245,7 @@ void Pool(const Sizes& sizes, const T* features, const float* boxes, const int32
   const Vectors vectors(sizes.depth);
   const int64_t bins = int64_t{sizes.pooled_size} * sizes.pooled_size;
   const int64_t image_size = sizes.height * sizes.width * sizes.channels();
-  std::vector<float> means(sizes.depth);
+  Array<float> means(sizes.depth);
   std::fill(output + begin * bins * sizes.depth, output + end * bins * sizes.depth, T{});
   for (int64_t r = begin; r < end; ++r) {
     ForEachBin(sizes, features + box_indices[r] * image_size, boxes + 4 * r, [&](int64_t index, Bin<const T> bin) {
@@ -253,14 +280,14 @@ void Assemble(const Sizes& sizes, const T* score_maps, const float* boxes, const
   const int64_t image_size = sizes.height * sizes.width * sizes.channels();
   const float bin_weight = 1.0f / static_cast<float>(bins);
   // Of every pair both lanes sum up the maximum.
-  std::vector<Vector> totals(vectors.count());
-  std::vector<float> maxima(sizes.depth);
+  Array<Vector> totals(vectors.count());
+  Array<float> maxima(sizes.depth);
   std::fill(mask_logits + begin * bins * 2, mask_logits + end * bins * 2, T{});
   for (int64_t r = begin; r < end; ++r) {
     const T* image = score_maps + box_indices[r] * image_size;
     T* mask = mask_logits + r * bins * 2;
-    std::fill(totals.begin(), totals.end(), Vector{});
-    std::fill(maxima.begin(), maxima.end(), 0.0f);
+    totals.Clear();
+    maxima.Clear();
     ForEachBin(sizes, image, boxes + 4 * r, [&](int64_t index, Bin<const T> bin) {
       const float scale = bin_weight / bin.area();
       vectors.ForEach([&](int64_t first, auto count) {
@@ -341,7 +368,7 @@ class CellGradient {
   const Sizes& sizes_;
   int64_t image_;
   int64_t cell_;
-  std::vector<float> sums_;
+  Array<float> sums_;
 };
 
 template <typename T>
@@ -354,8 +381,8 @@ void PoolGradient(const Sizes& sizes, const float* boxes, const int32_t* box_ind
                   int64_t begin, int64_t end, T* features_gradient) {
   const Vectors vectors(sizes.depth);
   const int64_t bins = int64_t{sizes.pooled_size} * sizes.pooled_size;
-  std::vector<float> channels(sizes.depth);
-  std::vector<Vector> spread(vectors.count());
+  Array<float> channels(sizes.depth);
+  Array<Vector> spread(vectors.count());
   for (int64_t task = begin; task < end; ++task) {
     CellGradient gradient(sizes, task);
     for (int64_t r = 0; r < sizes.boxes; ++r) {
@@ -384,8 +411,8 @@ void AssembleGradient(const Sizes& sizes, const T* score_maps, const float* boxe
   const int64_t image_size = sizes.height * sizes.width * sizes.channels();
   const float bin_weight = 1.0f / static_cast<float>(bins);
   // A bin's gradient for either side of every class, if that side is the larger one.
-  std::vector<float> pairs(sizes.depth);
-  std::vector<Vector> spread(vectors.count());
+  Array<float> pairs(sizes.depth);
+  Array<Vector> spread(vectors.count());
   for (int64_t task = begin; task < end; ++task) {
     CellGradient gradient(sizes, task);
     const T* image = score_maps + gradient.image() * image_size;

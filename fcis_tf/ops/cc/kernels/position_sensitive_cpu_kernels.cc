@@ -29,8 +29,8 @@ int64_t Tasks(const Sizes& sizes) { return sizes.batch * sizes.group_size * size
 int64_t CostOfBox(const Sizes& sizes) { return BinsOf(sizes) * sizes.depth * kCellsOfBin; }
 
 int64_t CostOfTask(const Sizes& sizes) {
-  return sizes.height * sizes.width * sizes.depth +
-         sizes.boxes * CostOfBox(sizes) * 2 / std::max<int64_t>(Tasks(sizes), 1);
+  const int64_t tasks = std::max<int64_t>(Tasks(sizes), 1);
+  return sizes.height * sizes.width * sizes.depth + sizes.boxes * CostOfBox(sizes) * 2 / tasks;
 }
 
 struct Cpu {

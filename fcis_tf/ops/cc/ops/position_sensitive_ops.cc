@@ -2,6 +2,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "../kernels/position_sensitive.h"
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
@@ -23,6 +24,10 @@ struct Common {
 absl::Status GetCommon(InferenceContext* c, int boxes_input, Common* common) {
   TF_RETURN_IF_ERROR(c->GetAttr("group_size", &common->group_size));
   TF_RETURN_IF_ERROR(c->GetAttr("pooled_size", &common->pooled_size));
+  if (common->pooled_size > kLargestPooledSize) {
+    return absl::InvalidArgumentError(absl::StrCat("pooled_size must be in [1, ", kLargestPooledSize, "], found ",
+                                                   common->pooled_size));
+  }
   if (common->pooled_size % common->group_size) {
     return absl::InvalidArgumentError(absl::StrCat("pooled_size ", common->pooled_size,
                                                    " must be a multiple of group_size ", common->group_size));
@@ -53,22 +58,28 @@ absl::Status PoolShape(InferenceContext* c) {
 
 absl::Status PoolGradShape(InferenceContext* c) {
   Common common;
-  ShapeHandle unused, features;
+  ShapeHandle gradient, features;
+  DimensionHandle depth;
   TF_RETURN_IF_ERROR(GetCommon(c, 1, &common));
-  TF_RETURN_IF_ERROR(c->WithRank(c->input(3), 4, &unused));
   TF_RETURN_IF_ERROR(c->MakeShapeFromShapeTensor(0, &features));
   TF_RETURN_IF_ERROR(c->WithRank(features, 4, &features));
+  TF_RETURN_IF_ERROR(GetDepth(c, features, common, &depth));
+  gradient = c->MakeShape({common.boxes, common.pooled_size, common.pooled_size, depth});
+  TF_RETURN_IF_ERROR(c->Merge(c->input(3), gradient, &gradient));
   c->set_output(0, features);
   return absl::OkStatus();
 }
 
 absl::Status AssembleShape(InferenceContext* c) {
   Common common;
+  bool best_class;
   ShapeHandle score_maps, labels;
   DimensionHandle depth, classes;
   TF_RETURN_IF_ERROR(GetCommon(c, 1, &common));
   TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 4, &score_maps));
+  TF_RETURN_IF_ERROR(c->GetAttr("best_class", &best_class));
   TF_RETURN_IF_ERROR(c->WithRank(c->input(3), 1, &labels));
+  if (!best_class) TF_RETURN_IF_ERROR(c->Merge(c->Dim(labels, 0), common.boxes, &common.boxes));
   TF_RETURN_IF_ERROR(GetDepth(c, score_maps, common, &depth));
   TF_RETURN_IF_ERROR(c->Divide(depth, 2, /*evenly_divisible=*/true, &classes));
   c->set_output(0, c->Matrix(common.boxes, classes));
@@ -79,9 +90,16 @@ absl::Status AssembleShape(InferenceContext* c) {
 
 absl::Status AssembleGradShape(InferenceContext* c) {
   Common common;
-  ShapeHandle score_maps;
+  ShapeHandle score_maps, unused;
+  DimensionHandle depth, classes;
   TF_RETURN_IF_ERROR(GetCommon(c, 1, &common));
   TF_RETURN_IF_ERROR(c->WithRank(c->input(0), 4, &score_maps));
+  TF_RETURN_IF_ERROR(GetDepth(c, score_maps, common, &depth));
+  TF_RETURN_IF_ERROR(c->Divide(depth, 2, /*evenly_divisible=*/true, &classes));
+  TF_RETURN_IF_ERROR(c->Merge(c->input(3), c->Vector(common.boxes), &unused));
+  TF_RETURN_IF_ERROR(c->Merge(c->input(4), c->Matrix(common.boxes, classes), &unused));
+  const ShapeHandle mask = c->MakeShape({common.boxes, common.pooled_size, common.pooled_size, 2});
+  TF_RETURN_IF_ERROR(c->Merge(c->input(5), mask, &unused));
   c->set_output(0, score_maps);
   return absl::OkStatus();
 }
