@@ -33,6 +33,7 @@ def detector_from(source, batch_size, change):
         np.testing.assert_array_equal(image_sizes, batch["image_sizes"])
         detections = {
             "boxes": batch["boxes"],
+            "mask_boxes": batch["boxes"],
             "scores": tf.cast(batch["classes"] > 0, tf.float32),
             "classes": batch["classes"],
             "mask_probs": tf.cast(batch["masks"], tf.float32),
