@@ -58,53 +58,14 @@ def build(library=LIBRARY):
     compiler = os.environ.get("CXX", "g++")
     if not shutil.which(compiler):
         raise BuildError(f"no C++ compiler: {compiler} is not there")
-    headers, *macros = tf.sysconfig.get_compile_flags()
-    # As system headers TensorFlow's own warnings stay out of the way.
-    tensorflow_flags = ["-isystem", headers.removeprefix("-I"), *(m for m in macros if not m.startswith("--std"))]
-    kernels = SOURCES / "kernels"
-    jobs = [
-        (kernels / "position_sensitive_cpu_kernels.cc", "kernels", tensorflow_flags),
-        (SOURCES / "ops" / "position_sensitive_ops.cc", "ops", tensorflow_flags),
-        (kernels / "position_sensitive_cpu_dispatch.cc", "dispatch", []),
-    ]
-    # These come last, the baseline first: of an inline function that several objects define, the linker takes the first
-    # one, which must not be one that was compiled for processors that not everybody has.
-    jobs += [
-        (kernels / "position_sensitive_cpu.cc", name, [f"-DFCIS_TF_ISA={name}", *flags])
-        for name, flags in INSTRUCTION_SETS.items()
-    ]
     library = Path(library)
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
-
-        def compile_one(source, name, flags, command=(compiler, *FLAGS)):
-            target = Path(scratch) / f"{name}.o"
-            _run([*command, *flags, "-c", source, "-o", target])
-            return target
-
-        compiled = [pool.submit(compile_one, *job) for job in jobs]
-        version, cuda_objects, cuda_libraries = None, [], []
-        if shutil.which("nvcc") and os.environ.get("FCIS_TF_CUDA") != "0":
-            try:
-                version, cuda_headers, cuda_libraries = _cuda(scratch)
-                nvcc = "nvcc", "-ccbin", compiler, *CUDA_FLAGS
-                cuda = [
-                    pool.submit(compile_one, kernels / "position_sensitive_gpu.cu", "gpu", [], nvcc),
-                    pool.submit(
-                        compile_one,
-                        kernels / "position_sensitive_gpu_kernels.cc",
-                        "gpu_kernels",
-                        [*tensorflow_flags, *cuda_headers],
-                    ),
-                ]
-                cuda_objects = [job.result() for job in cuda]
-            except BuildError as error:
-                print(f"WARNING: the native operators are built for the CPU alone. {error.args[0]}", file=sys.stderr)
-                version, cuda_objects, cuda_libraries = None, [], []
-        objects = [job.result() for job in compiled]
+        cpu_objects = [pool.submit(_compile, scratch, [compiler, *FLAGS, *flags], *job) for *job, flags in _cpu_jobs()]
+        version, cuda_objects, cuda_libraries = _compile_cuda_if_there(compiler, scratch, pool)
+        objects = [*cuda_objects, *(job.result() for job in cpu_objects)]
         made = Path(scratch) / library.name
-        link_flags = [*cuda_libraries, *tf.sysconfig.get_link_flags()]
-        _run([compiler, "-shared", *cuda_objects, *objects, "-o", made, *link_flags])
+        _run([compiler, "-shared", *objects, "-o", made, *cuda_libraries, *tf.sysconfig.get_link_flags()])
         # In one step: a library that is loaded keeps its old file.
         shutil.copy(made, library.with_suffix(".new"))
         os.replace(library.with_suffix(".new"), library)
@@ -114,7 +75,55 @@ def build(library=LIBRARY):
     return version
 
 
-def _cuda(scratch):
+def _cpu_jobs():
+    """Returns (source, name of the object, flags) of everything that is compiled for the CPU, in the linker's order."""
+    return [
+        (SOURCES / "kernels" / "position_sensitive_cpu_kernels.cc", "kernels", _tensorflow_flags()),
+        (SOURCES / "ops" / "position_sensitive_ops.cc", "ops", _tensorflow_flags()),
+        (SOURCES / "kernels" / "position_sensitive_cpu_dispatch.cc", "dispatch", []),
+        # These come last, the baseline first: of an inline function that several objects define, the linker takes the
+        # first one, which must not be one that was compiled for processors that not everybody has.
+        *(
+            (SOURCES / "kernels" / "position_sensitive_cpu.cc", name, [f"-DFCIS_TF_ISA={name}", *flags])
+            for name, flags in INSTRUCTION_SETS.items()
+        ),
+    ]
+
+
+def _tensorflow_flags():
+    headers, *macros = tf.sysconfig.get_compile_flags()
+    # As system headers TensorFlow's own warnings stay out of the way.
+    return ["-isystem", headers.removeprefix("-I"), *(macro for macro in macros if not macro.startswith("--std"))]
+
+
+def _compile(scratch, command, source, name):
+    """Runs a compiler, with its flags, on a source, and returns the path of the object."""
+    target = Path(scratch) / f"{name}.o"
+    _run([*command, "-c", source, "-o", target])
+    return target
+
+
+def _compile_cuda_if_there(compiler, scratch, pool):
+    """Returns CUDA's version, the objects for the GPU and the flags for linking them; None and nothing without CUDA."""
+    if not shutil.which("nvcc") or os.environ.get("FCIS_TF_CUDA") == "0":
+        return None, [], []
+    try:
+        version, headers, libraries = _find_cuda(scratch)
+        nvcc = ["nvcc", "-ccbin", compiler, *CUDA_FLAGS]
+        host = [compiler, *FLAGS, *_tensorflow_flags(), *headers]
+        jobs = [
+            pool.submit(_compile, scratch, nvcc, SOURCES / "kernels" / "position_sensitive_gpu.cu", "gpu"),
+            pool.submit(
+                _compile, scratch, host, SOURCES / "kernels" / "position_sensitive_gpu_kernels.cc", "gpu_kernels"
+            ),
+        ]
+        return version, [job.result() for job in jobs], libraries
+    except BuildError as error:
+        print(f"WARNING: the native operators are built for the CPU alone. {error.args[0]}", file=sys.stderr)
+        return None, [], []
+
+
+def _find_cuda(scratch):
     """Returns nvcc's version, and the flags for CUDA's headers and for its runtime, linked statically."""
     source = Path(scratch) / "empty.cu"
     source.touch()
