@@ -189,6 +189,8 @@ class InferenceConfig(Section):
     mask_voting: bool = True
     merge_threshold: Fraction = 0.5
     binary_threshold: Fraction = 0.4
+    # Threshold every mask before their average, and the average again, as the paper's authors' code does.
+    threshold_first: bool = False
     max_detections: PositiveInt = 100
 
 

@@ -25,17 +25,18 @@ def evaluate(detector, source, config, progress=True, batch_size=1):
     results = []
     with tqdm(total=len(ground_truth.imgs), desc="evaluate", unit=" images", disable=not progress) as bar:
         for batch in evaluation_batches(source, config.data, batch_size):
-            for image_id, instances in _instances_of_batch(detector, batch, config.inference.binary_threshold):
+            for image_id, instances in _instances_of_batch(detector, batch, config.inference):
                 results += coco_results(instances, image_id, source.category_ids)
                 bar.update()
     return coco_metrics(results, ground_truth)
 
 
-def _instances_of_batch(detector, batch, binary_threshold):
+def _instances_of_batch(detector, batch, inference_config):
     """Yields the id and the Instances of each image of a batch."""
     detections = detector(batch["images"], batch["image_sizes"])
     for i, image_id in enumerate(batch["image_ids"].numpy().tolist()):
         of_image = {name: values[i] for name, values in detections.items()}
         sizes = batch["image_sizes"][i], batch["original_sizes"][i]
-        instances = render_instances(of_image, *sizes, binary_threshold)
+        thresholding = inference_config.binary_threshold, inference_config.threshold_first
+        instances = render_instances(of_image, *sizes, *thresholding)
         yield image_id, Instances(*(tensor.numpy() for tensor in instances))

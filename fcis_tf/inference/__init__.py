@@ -4,7 +4,17 @@ from fcis_tf.inference.coco_results import coco_results
 from fcis_tf.inference.detect import detect
 from fcis_tf.inference.detector import Detector
 from fcis_tf.inference.instances import Instances, render_instances
-from fcis_tf.inference.paste_masks import paste_masks
+from fcis_tf.inference.mask_voting import mask_voting
 from fcis_tf.inference.predictor import Predictor
+from fcis_tf.inference.render_masks import render_masks
 
-__all__ = ["Detector", "Instances", "Predictor", "coco_results", "detect", "paste_masks", "render_instances"]
+__all__ = [
+    "Detector",
+    "Instances",
+    "Predictor",
+    "coco_results",
+    "detect",
+    "mask_voting",
+    "render_instances",
+    "render_masks",
+]

@@ -1,17 +1,18 @@
-"""From scored regions of interest to detections: per-class non-maximum suppression, in the graph."""
+"""From the network's outputs to detections, in the graph."""
 
 import tensorflow as tf
 
-from fcis_tf.boxes import clip, iou
-from fcis_tf.inference.mask_voting import vote_masks
+from fcis_tf.boxes import clip
+from fcis_tf.inference.mask_voting import voting_weights
+from fcis_tf.inference.non_maximum_suppression import select_detections
 
 
 def detect(outputs, image_sizes, inference_config):
-    """Keeps the best, mutually distinct regions of interest of each class and votes on their masks (FCIS section 3.4).
+    """Selects detections and the regions of interest that make their masks (FCIS section 3.4).
 
-    The regions compete within one class only: one that is kept suppresses those of its own class whose IoU with it is
-    greater than `nms_threshold`. A region may be kept for several classes; its mask, which the network gives for its
-    most probable foreground class, then serves all of them, as in the paper's authors' code.
+    Without mask voting a detection's mask is that of its region alone. The network gives a region's mask for its most
+    probable foreground class; if the region is kept for several classes the mask serves all of them, as in the paper's
+    authors' code.
 
     Args:
         outputs: the model's outputs for a batch of N images: `rois` [N, R, 4] float32 in pixels of the padded images
@@ -26,72 +27,28 @@ def detect(outputs, image_sizes, inference_config):
             boxes: [N, D, 4] float32 (ymin, xmin, ymax, xmax), in pixels of the same images.
             scores: [N, D] float32, the probability of the class.
             classes: [N, D] int32 in 1..C; 0 is padding.
-            mask_boxes: [N, D, 4] float32, the box that each mask covers: around all voters with mask voting, else the
-                detection's own.
-            mask_probs: [N, D, M, M] float32, the probability of each cell of that box to be inside the instance; M is
-                P, or 2 P with mask voting.
             num_detections: [N] int32, how many of the D are real.
+            rois: [N, R, 4] float32, all regions, in pixels of the same images.
+            roi_masks: [N, R, P, P] float32, the probability of each cell of a region to be inside the instance.
+            votes: [N, D, R] float32, how much each region counts for each detection's mask; see `render_masks`.
     """
-    boxes = clip(outputs["rois"], image_sizes)
-    scores = _candidate_scores(outputs, inference_config.score_threshold)
-    same = tf.eye(tf.shape(boxes)[1], dtype=tf.bool)
-    suppresses = (iou(boxes, boxes) > inference_config.nms_threshold) | same
-    rois, classes, scores = _greedy_selection(scores, suppresses, inference_config.max_detections)
-
+    config = inference_config
+    rois, valid = clip(outputs["rois"], image_sizes), outputs["rois_valid"]
+    class_probs = tf.nn.softmax(outputs["class_logits"])
+    regions, classes, scores = select_detections(
+        rois, valid, class_probs, config.score_threshold, config.nms_threshold, config.max_detections
+    )
     kept = scores > 0
-    classes = tf.where(kept, classes + 1, 0)
-    detected = tf.where(kept[..., None], tf.gather(boxes, rois, batch_dims=1), 0.0)
-    if inference_config.mask_voting:
-        # Voters are not aligned with each other: their average has more detail than one of them.
-        size = 2 * tf.shape(outputs["mask_logits"])[-2]
-        mask_probs, mask_boxes = vote_masks(outputs, detected, classes, inference_config.merge_threshold, size)
+    if config.mask_voting:
+        votes = voting_weights(rois, valid, class_probs, regions, classes, config.merge_threshold)
     else:
-        mask_probs = tf.nn.softmax(tf.gather(outputs["mask_logits"], rois, batch_dims=1))[..., 1]
-        mask_boxes = detected
+        votes = tf.where(kept[..., None], tf.one_hot(regions, tf.shape(rois)[1]), 0.0)
     return {
-        "boxes": detected,
+        "boxes": tf.where(kept[..., None], tf.gather(rois, regions, batch_dims=1), 0.0),
         "scores": scores,
         "classes": classes,
-        "mask_boxes": mask_boxes,
-        "mask_probs": tf.where(kept[..., None, None], mask_probs, 0.0),
         "num_detections": tf.reduce_sum(tf.cast(kept, tf.int32), axis=1),
+        "rois": rois,
+        "roi_masks": tf.nn.softmax(outputs["mask_logits"])[..., 1],
+        "votes": votes,
     }
-
-
-def _candidate_scores(outputs, threshold):
-    """Returns the probabilities of the foreground classes [N, C, R], 0 where there is nothing to detect."""
-    probabilities = tf.nn.softmax(outputs["class_logits"])[..., 1:]
-    candidate = outputs["rois_valid"][..., None] & (probabilities > threshold)
-    return tf.transpose(tf.where(candidate, probabilities, 0.0), [0, 2, 1])
-
-
-def _greedy_selection(scores, suppresses, limit):
-    """Selects the highest score again and again, each time suppressing what it rules out in its class.
-
-    Going through all classes in one order of falling scores selects the same as a suppression in every class of its
-    own followed by a cut to the best `limit`, yet ends after `limit` steps, whatever the number of candidates.
-
-    Args:
-        scores: [N, C, R] float32, 0 for no candidate.
-        suppresses: [N, R, R] bool, whether the region of the row, once selected, rules out that of the column.
-        limit: at most so many selections an image.
-
-    Returns:
-        Regions [N, limit] int32, classes [N, limit] int32 counted from 0, and scores [N, limit] float32, which are 0
-        where the candidates have run out.
-    """
-    num_images, num_classes, num_rois = tf.unstack(tf.shape(scores))
-
-    def select(step, scores, rois, classes, best_scores):
-        flat = tf.reshape(scores, [num_images, -1])
-        best = tf.argmax(flat, axis=1, output_type=tf.int32)
-        roi, cls = best % num_rois, best // num_rois
-        best_scores = best_scores.write(step, tf.gather(flat, best, batch_dims=1))
-        of_class = tf.one_hot(cls, num_classes, on_value=True, off_value=False)
-        ruled_out = of_class[:, :, None] & tf.gather(suppresses, roi, batch_dims=1)[:, None]
-        remaining = tf.ensure_shape(tf.where(ruled_out, 0.0, scores), scores.shape)
-        return step + 1, remaining, rois.write(step, roi), classes.write(step, cls), best_scores
-
-    arrays = [tf.TensorArray(dtype, limit) for dtype in (tf.int32, tf.int32, tf.float32)]
-    _, _, *selected = tf.while_loop(lambda step, *_: step < limit, select, (0, scores, *arrays))
-    return [tf.transpose(array.stack()) for array in selected]

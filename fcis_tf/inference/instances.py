@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from fcis_tf.boxes import tight_boxes
-from fcis_tf.inference.paste_masks import paste_masks
+from fcis_tf.inference.render_masks import render_masks
 
 
 class Instances(NamedTuple):
@@ -28,17 +28,18 @@ class Instances(NamedTuple):
 # Any number of detections in an image of any size: all share one graph.
 _DETECTIONS = {
     "boxes": tf.TensorSpec([None, 4]),
-    "mask_boxes": tf.TensorSpec([None, 4]),
     "scores": tf.TensorSpec([None]),
     "classes": tf.TensorSpec([None], tf.int32),
-    "mask_probs": tf.TensorSpec([None, None, None]),
     "num_detections": tf.TensorSpec([], tf.int32),
+    "rois": tf.TensorSpec([None, 4]),
+    "roi_masks": tf.TensorSpec([None, None, None]),
+    "votes": tf.TensorSpec([None, None]),
 }
 _SIZE = tf.TensorSpec([2], tf.int32)
 
 
-@tf.function(input_signature=[_DETECTIONS, _SIZE, _SIZE, tf.TensorSpec([])])
-def render_instances(detections, image_size, original_size, binary_threshold):
+@tf.function(input_signature=[_DETECTIONS, _SIZE, _SIZE, tf.TensorSpec([]), tf.TensorSpec([], tf.bool)])
+def render_instances(detections, image_size, original_size, binary_threshold, threshold_first):
     """Renders the detections of one image at the image's original resolution.
 
     Args:
@@ -46,19 +47,20 @@ def render_instances(detections, image_size, original_size, binary_threshold):
         image_size: [2] int32, height and width that the image was resized to, without padding.
         original_size: [2] int32, height and width of the image itself.
         binary_threshold: pixels of greater probability are the instance's.
+        threshold_first: see `render_masks`.
 
     Returns:
         Instances of tensors. Detections whose masks are empty, such as those smaller than a pixel, are left out.
     """
     count = detections["num_detections"]
     scale = tf.cast(original_size, tf.float32) / tf.cast(image_size, tf.float32)
-    boxes = detections["mask_boxes"][:count] * tf.tile(scale, [2])
-    masks = paste_masks(detections["mask_probs"][:count], boxes, original_size, binary_threshold)
-    masks_not_empty = tf.reduce_any(masks, axis=[1, 2])
-    masks = tf.boolean_mask(masks, masks_not_empty)
+    rois, votes = detections["rois"] * tf.tile(scale, [2]), detections["votes"][:count]
+    masks = render_masks(detections["roi_masks"], rois, votes, original_size, binary_threshold, threshold_first)
+    not_empty = tf.reduce_any(masks, axis=[1, 2])
+    masks = tf.boolean_mask(masks, not_empty)
     return Instances(
         boxes=tight_boxes(masks),
-        classes=tf.boolean_mask(detections["classes"][:count], masks_not_empty),
-        scores=tf.boolean_mask(detections["scores"][:count], masks_not_empty),
+        classes=tf.boolean_mask(detections["classes"][:count], not_empty),
+        scores=tf.boolean_mask(detections["scores"][:count], not_empty),
         masks=masks,
     )

@@ -38,4 +38,7 @@ class Predictor:
         size = tf.shape(resized)[:2]
         batch = self._detector(pad_image(resized)[None], size[None])
         detections = {name: values[0] for name, values in batch.items()}
-        return render_instances(detections, size, tf.shape(image)[:2], self._config.inference.binary_threshold)
+        inference = self._config.inference
+        return render_instances(
+            detections, size, tf.shape(image)[:2], inference.binary_threshold, inference.threshold_first
+        )

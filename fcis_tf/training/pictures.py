@@ -60,7 +60,8 @@ class PictureWriter:
         image = np.clip(batch["images"].numpy() + IMAGE_MEAN, 0, 255).round().astype(np.uint8)[: size[0], : size[1]]
         detections = self._detector(batch["images"][None], size[None])
         detections = {name: values[0] for name, values in detections.items()}
-        found = self._render(detections, size)
+        inference = self._config.inference
+        found = self._render(detections, size, inference.binary_threshold, inference.threshold_first)
 
         both = np.concatenate([self._draw_found(image, found), self._draw_truth(image, batch)], axis=1)
         valid = maps["proposals_valid"][0].numpy()
@@ -76,9 +77,9 @@ class PictureWriter:
     def _maps(self, images, image_sizes):
         return self._model.propose(images, image_sizes)
 
-    def _render(self, detections, size, threshold=None):
-        threshold = self._config.inference.binary_threshold if threshold is None else threshold
-        return Instances(*(x.numpy() for x in render_instances(detections, size, size, threshold)))
+    def _render(self, detections, size, binary_threshold, threshold_first):
+        instances = render_instances(detections, size, size, binary_threshold, threshold_first)
+        return Instances(*(tensor.numpy() for tensor in instances))
 
     def _draw_found(self, image, found):
         sure = found.scores >= MIN_SCORE
@@ -88,13 +89,14 @@ class PictureWriter:
     def _draw_truth(self, image, batch):
         truth = {
             "boxes": batch["boxes"],
-            "mask_boxes": batch["boxes"],
             "classes": batch["classes"],
             "scores": tf.ones_like(batch["classes"], tf.float32),
-            "mask_probs": tf.cast(batch["masks"], tf.float32),
             "num_detections": tf.math.count_nonzero(batch["classes"], dtype=tf.int32),
+            "rois": batch["boxes"],
+            "roi_masks": tf.cast(batch["masks"], tf.float32),
+            "votes": tf.eye(tf.shape(batch["boxes"])[0]),
         }
-        truth = self._render(truth, batch["image_sizes"], threshold=0.5)
+        truth = self._render(truth, batch["image_sizes"], binary_threshold=0.5, threshold_first=False)
         return draw_instances(image, truth.boxes, truth.classes, None, truth.masks, self._class_names)
 
     def _draw_score_maps(self, image, score_maps, box, label):

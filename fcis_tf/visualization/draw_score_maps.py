@@ -5,7 +5,7 @@ import tensorflow as tf
 from matplotlib.cm import ScalarMappable
 from PIL import Image, ImageDraw, ImageFont
 
-from fcis_tf.inference.paste_masks import paste_masks
+from fcis_tf.inference.render_masks import render_masks
 from fcis_tf.ops import ps_assemble
 from fcis_tf.visualization.draw_instances import draw_instances
 
@@ -115,7 +115,7 @@ def _draw_assembled(values, box, heat):
 def _draw_mask(image, assembled, box, label, class_name, binary_threshold):
     """Draws the instance that the assembled maps [P, P, 2] give over its image."""
     probabilities = tf.nn.softmax(assembled)[..., 1]
-    masks = paste_masks(probabilities[None], box[None], image.shape[:2], binary_threshold)
+    masks = render_masks(probabilities[None], box[None], tf.ones([1, 1]), image.shape[:2], binary_threshold)
     drawn = draw_instances(image, box[None], [1], None, masks.numpy(), [class_name])
     return _resize(Image.fromarray(drawn), _IMAGE_SIDE)
 

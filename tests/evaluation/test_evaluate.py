@@ -33,11 +33,12 @@ def detector_from(source, batch_size, change):
         np.testing.assert_array_equal(image_sizes, batch["image_sizes"])
         detections = {
             "boxes": batch["boxes"],
-            "mask_boxes": batch["boxes"],
             "scores": tf.cast(batch["classes"] > 0, tf.float32),
             "classes": batch["classes"],
-            "mask_probs": tf.cast(batch["masks"], tf.float32),
             "num_detections": tf.reduce_sum(tf.cast(batch["classes"] > 0, tf.int32), axis=1),
+            "rois": batch["boxes"],
+            "roi_masks": tf.cast(batch["masks"], tf.float32),
+            "votes": tf.eye(tf.shape(batch["boxes"])[1], batch_shape=[batch_size]),
         }
         return change(detections)
 
@@ -77,7 +78,7 @@ def test_wrong_classes(source):
 def test_half_masks_halve_masks_and_their_tight_boxes_alike(source):
     def cut(detections):
         left = tf.range(CONFIG.data.mask_size) < CONFIG.data.mask_size // 2
-        return detections | {"mask_probs": detections["mask_probs"] * tf.cast(left, tf.float32)}
+        return detections | {"roi_masks": detections["roi_masks"] * tf.cast(left, tf.float32)}
 
     metrics = evaluate(detector_from(source, 1, cut), source, CONFIG, progress=False)
     assert metrics.summary["segm"]["AP75"] < 0.2

@@ -79,9 +79,9 @@ def test_selects_as_suppression_of_every_class_on_its_own(seed, images, rois, cl
         np.testing.assert_allclose(detections["scores"][i, :count], [score for score, _, _ in expected], rtol=1e-5)
         chosen = np.array([roi for _, _, roi in expected], int)
         np.testing.assert_array_equal(detections["boxes"][i, :count], boxes[chosen])
-        np.testing.assert_array_equal(detections["mask_boxes"][i, :count], boxes[chosen])
-        masks = softmax(outputs["mask_logits"][i, chosen])[..., 1]
-        np.testing.assert_allclose(detections["mask_probs"][i, :count], masks, rtol=1e-5)
+        np.testing.assert_array_equal(detections["votes"][i, :count], np.eye(rois)[chosen])
+        np.testing.assert_array_equal(detections["rois"][i], boxes)
+        np.testing.assert_allclose(detections["roi_masks"][i], softmax(outputs["mask_logits"][i])[..., 1], rtol=1e-5)
 
 
 def test_pads_with_zeros():
@@ -90,7 +90,7 @@ def test_pads_with_zeros():
     detections = run_detect(outputs, InferenceConfig(mask_voting=False, max_detections=5))
 
     assert detections["num_detections"][1] == 0
-    for name in ("boxes", "scores", "classes", "mask_probs"):
+    for name in ("boxes", "scores", "classes", "votes"):
         assert detections[name].shape[:2] == (2, 5)
         assert not detections[name][1].any()
 
@@ -102,7 +102,7 @@ def test_one_region_may_be_kept_for_two_classes():
     detections = run_detect(outputs, InferenceConfig(mask_voting=False, max_detections=5))
 
     np.testing.assert_array_equal(detections["classes"][0], [2, 1, 0, 0, 0])
-    np.testing.assert_array_equal(detections["mask_probs"][0, 0], detections["mask_probs"][0, 1])
+    np.testing.assert_array_equal(detections["votes"][0, 0], detections["votes"][0, 1])
 
 
 def test_empty_boxes_do_not_come_twice():

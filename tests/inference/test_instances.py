@@ -15,17 +15,18 @@ def detections(boxes, count):
     number = len(boxes)
     return {
         "boxes": tf.zeros([number, 4]),
-        "mask_boxes": tf.reshape(tf.constant(boxes, tf.float32), [-1, 4]),
         "scores": tf.linspace(0.9, 0.1, number),
         "classes": tf.range(1, number + 1),
-        "mask_probs": tf.ones([number, SIDE, SIDE]),
         "num_detections": tf.constant(count),
+        "rois": tf.reshape(tf.constant(boxes, tf.float32), [-1, 4]),
+        "roi_masks": tf.ones([number, SIDE, SIDE]),
+        "votes": tf.eye(number),
     }
 
 
 def render(boxes, count, image_size, original_size):
     of_image = detections(boxes, count)
-    instances = render_instances(of_image, tf.constant(image_size), tf.constant(original_size), 0.4)
+    instances = render_instances(of_image, tf.constant(image_size), tf.constant(original_size), 0.4, False)
     return Instances(*(tensor.numpy() for tensor in instances))
 
 
@@ -50,9 +51,9 @@ def test_boxes_are_tight_around_masks():
     of_image = detections([[0, 0, 8, 8]], 1)
     quarter = np.zeros((1, SIDE, SIDE), np.float32)
     quarter[:, :2, 2:] = 1
-    of_image["mask_probs"] = tf.constant(quarter)
+    of_image["roi_masks"] = tf.constant(quarter)
     size = tf.constant([8, 8])
-    instances = render_instances(of_image, size, size, 0.5)
+    instances = render_instances(of_image, size, size, 0.5, False)
     mask = instances.masks.numpy()[0]
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     tight = [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]
