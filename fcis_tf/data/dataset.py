@@ -1,9 +1,12 @@
 """Data sets by their format."""
 
-from fcis_tf.data.coco import CocoSource
-from fcis_tf.data.digits import DigitsSource
+import functools
 
-_SOURCES = {"digits": DigitsSource, "coco": CocoSource}
+from fcis_tf.data.coco_json import read_coco
+from fcis_tf.data.digits import DigitsSource
+from fcis_tf.data.file_source import FileSource
+
+_SOURCES = {"digits": DigitsSource, "coco": functools.partial(FileSource, read_coco)}
 
 
 def load_dataset(dataset_config, mask_size, key="data"):
@@ -15,7 +18,7 @@ def load_dataset(dataset_config, mask_size, key="data"):
         key: where in the configuration the data set stands ("data.train"), for messages.
 
     Returns:
-        A source: DigitsSource or CocoSource.
+        A source: DigitsSource or FileSource.
 
     Raises:
         UserError: its files are missing or wrong.
