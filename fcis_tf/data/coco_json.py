@@ -14,8 +14,7 @@ from fcis_tf.errors import UserError
 
 DOWNLOAD_HINT = (
     "expected images and their annotations in COCO's JSON format. COCO: https://cocodataset.org/#download; "
-    "PASCAL VOC, to be converted: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ and SBD's masks of it, "
-    "http://home.bharathh.info/pubs/codes/SBD/download.html"
+    "PASCAL VOC's and SBD's own files are read by the formats voc and sbd"
 )
 
 # TensorFlow's int64 and int32.
