@@ -61,7 +61,8 @@ def voc_metrics(results, ground_truth):
     """VOC's metric of results in COCO's format, at the thresholds of simultaneous detection and segmentation.
 
     Precision is averaged over eleven recalls, as in VOC 2007: that is how the evaluation of MNC and FCIS, which the
-    published figures come from, does it on SBD's masks of VOC 2012.
+    published figures come from, does it on SBD's masks of VOC 2012. Those masks have no void border; around VOC's own,
+    it counts as background.
 
     Args:
         results: entries of a COCO results file, with `segmentation` a run-length encoding; may be empty.
@@ -73,14 +74,15 @@ def voc_metrics(results, ground_truth):
     """
     categories = ground_truth.loadCats(sorted(ground_truth.getCatIds()))
     images = _compare_results(results, ground_truth, [category["id"] for category in categories])
-    metrics = {}
+    means, by_class = {}, {}
     for threshold in _THRESHOLDS:
-        by_label = (_class_ap(images, label, threshold / 100, use_07_metric=True) for label in range(len(categories)))
-        ap = {category["name"]: float(value) for category, value in zip(categories, by_label, strict=True)}
-        known = [value for value in ap.values() if not np.isnan(value)]
-        metrics[f"mAP{threshold}"] = float(np.mean(known)) if known else -1.0
-        metrics[f"class_ap{threshold}"] = {name: -1.0 if np.isnan(value) else value for name, value in ap.items()}
-    return metrics
+        aps = [_class_ap(images, label, threshold / 100, use_07_metric=True) for label in range(len(categories))]
+        known = [ap for ap in aps if not np.isnan(ap)]
+        means[f"mAP{threshold}"] = float(np.mean(known)) if known else -1.0
+        by_class[f"class_ap{threshold}"] = {
+            category["name"]: -1.0 if np.isnan(ap) else float(ap) for category, ap in zip(categories, aps, strict=True)
+        }
+    return means | by_class
 
 
 def _compare_results(results, ground_truth, category_ids):
