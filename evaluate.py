@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Evaluates a trained network with COCO's metrics."""
+"""Evaluates a trained network with COCO's metrics, and with PASCAL VOC's on VOC."""
 
 import argparse
 from pathlib import Path
@@ -17,7 +17,8 @@ from fcis_tf.model_directory import load_trained
 def parse_arguments():
     parser = argparse.ArgumentParser(
         description="Finds the instances in every image of data.eval, compares masks and boxes with the ground truth, "
-        "prints COCO's metrics and writes them to metrics.json in the model directory.",
+        "prints COCO's metrics, on VOC's or SBD's masks VOC's as well, and writes them to metrics.json in the model "
+        "directory.",
     )
     parser.add_argument("--config", required=True, type=Path, help="YAML file; its data.eval is evaluated on")
     parser.add_argument("--model-dir", required=True, type=Path, help="directory that train.py wrote")
@@ -36,7 +37,7 @@ def main():
 
     metrics = evaluate(Detector(trained.model, config.inference), source, config)
     print(f"{arguments.model_dir}, step {trained.step}, on data.eval of {arguments.config}\n\n{metrics_table(metrics)}")
-    write_json(metrics.summary, arguments.model_dir / "metrics.json")
+    write_json(metrics.as_json(), arguments.model_dir / "metrics.json")
 
 
 if __name__ == "__main__":

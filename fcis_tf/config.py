@@ -84,8 +84,40 @@ class CocoDataset(Section):
     max_images: int = Field(0, ge=0)
 
 
-DATASET_FORMATS = {"digits": DigitsDataset, "coco": CocoDataset}
-Dataset = Annotated[DigitsDataset | CocoDataset, Field(discriminator="format")]
+class SbdDataset(Section):
+    """Images of PASCAL VOC with SBD's masks."""
+
+    format: Literal["sbd"]
+    # SBD's folder dataset, with img, inst, train.txt and val.txt.
+    root: Path
+    # Either one of SBD's own lists, or the path of another, of whose images those are taken that SBD has.
+    # ImageSets/Main/train.txt and val.txt of VOC 2012 give the paper's 5,623 and 5,732 images.
+    split: Literal["train", "val"] | None = None
+    image_list: Path | None = None
+    # Only the first so many images of the list; 0 for all.
+    max_images: int = Field(0, ge=0)
+
+    @pydantic.model_validator(mode="after")
+    def _one_list(self):
+        if (self.split is None) == (self.image_list is None):
+            raise ValueError("set either split, to train or val, or image_list, to the path of a list of images")
+        return self
+
+
+class VocDataset(Section):
+    """Images of PASCAL VOC with its own masks."""
+
+    format: Literal["voc"]
+    # The folder VOC2012, with JPEGImages, SegmentationObject, SegmentationClass and ImageSets.
+    root: Path
+    # Which list of ImageSets/Segmentation.
+    split: Literal["train", "val", "trainval"]
+    # Only the first so many images of the list; 0 for all.
+    max_images: int = Field(0, ge=0)
+
+
+DATASET_FORMATS = {"digits": DigitsDataset, "coco": CocoDataset, "sbd": SbdDataset, "voc": VocDataset}
+Dataset = Annotated[DigitsDataset | CocoDataset | SbdDataset | VocDataset, Field(discriminator="format")]
 
 
 class DataConfig(Section):
@@ -282,11 +314,16 @@ def _describe(problem):
     if problem["type"] == "union_tag_not_found":
         return f"{path}.format: this key is missing"
     if problem["type"] == "union_tag_invalid":
-        return f"{path}.format: expected {' or '.join(DATASET_FORMATS)}, found {found['format']!r}"
+        return f"{path}.format: expected {_alternatives(DATASET_FORMATS)}, found {found['format']!r}"
     if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"{path}: expected keys with values, found {found!r}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{path}: {message}" if isinstance(found, (dict, Section)) else f"{path}: {message}, found {found!r}"
+
+
+def _alternatives(names):
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
 
 
 def _nearest_key(location):

@@ -112,8 +112,8 @@ def test_wrong_values_are_named(tmp_path, changes, key, value):
         ({"model": None}, "model: expected keys with values, found None"),
         ({"model": {"proposals": []}}, "model.proposals: expected keys with values, found []"),
         ({"data": {"eval": "coco"}}, "data.eval: expected keys with values, found 'coco'"),
-        ({"data": {"eval": {"format": "voc"}}}, "data.eval.format: expected digits or coco, found 'voc'"),
-        ({"data": {"eval": {"format": [1]}}}, "data.eval.format: expected digits or coco, found [1]"),
+        ({"data": {"eval": {"format": "lvis"}}}, "data.eval.format: expected digits, coco, sbd or voc, found 'lvis'"),
+        ({"data": {"eval": {"format": [1]}}}, "data.eval.format: expected digits, coco, sbd or voc, found [1]"),
         (
             {"training": {"learning_rate": {"multipliers": 3}}},
             "training.learning_rate.multipliers: expected keys with values, found 3",
@@ -141,6 +141,15 @@ def test_the_pooled_size_is_a_multiple_of_the_group_size(tmp_path):
 def test_the_evaluation_set_is_finite(tmp_path):
     message = message_of(tmp_path, tiny_values(data={"eval": {"scenes": 0}}))
     assert message == "data.eval: evaluation needs a finite data set, set scenes to 1 or more"
+
+
+def test_sbd_takes_a_split_or_a_list(tmp_path):
+    values = tiny_values()
+    values["data"]["train"] = {"format": "sbd", "root": "sbd"}
+    expected = "data.train: set either split, to train or val, or image_list, to the path of a list of images"
+    assert message_of(tmp_path, values) == expected
+    values["data"]["train"]["image_lst"] = "train.txt"
+    assert message_of(tmp_path, values) == "data.train.image_lst: unknown key, did you mean image_list?"
 
 
 def test_missing_keys_are_named(tmp_path):

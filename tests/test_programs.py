@@ -13,6 +13,7 @@ from PIL import Image
 
 from fcis_tf.config import load_config
 from fcis_tf.data import load_dataset
+from tests.data.voc_folders import write_sbd
 from tests.inference.quarter_model import QuarterModel
 
 ROOT = Path(__file__).parents[1]
@@ -21,9 +22,22 @@ VALUES = {"data": {"train": SCENES, "eval": SCENES, "short_side": 64, "long_side
 
 
 @pytest.fixture
-def config_path(tmp_path):
+def config_path(request, tmp_path):
+    if hasattr(request, "param"):
+        return request.getfixturevalue(request.param)
     path = tmp_path / "digits.yaml"
     path.write_text(yaml.safe_dump(VALUES))
+    return path
+
+
+@pytest.fixture
+def sbd_path(tmp_path):
+    """A configuration that evaluates on one of two images of SBD."""
+    write_sbd(tmp_path / "sbd", train=["2008_000002"], val=["2008_000003"])
+    (tmp_path / "val.txt").write_text("2008_000003\n2008_000008\n")
+    data = {"format": "sbd", "root": str(tmp_path / "sbd"), "image_list": str(tmp_path / "val.txt")}
+    path = tmp_path / "sbd.yaml"
+    path.write_text(yaml.safe_dump({"data": {**VALUES["data"], "train": data, "eval": data}}))
     return path
 
 
@@ -67,6 +81,18 @@ def test_evaluate_prints_and_writes_the_metrics(run, config_path, model_dir, cap
     )
     output = capsys.readouterr().out
     assert "masks" in output and "APl" in output and "step 5" in output
+
+
+@pytest.mark.parametrize("config_path", ["sbd_path"], indirect=True)
+def test_evaluate_on_sbd_has_vocs_metric_too(run, config_path, model_dir, capsys):
+    assert run("evaluate.py", "--config", config_path, "--model-dir", model_dir) == 0
+    metrics = json.loads((model_dir / "metrics.json").read_text())
+    assert list(metrics) == ["segm", "bbox", "voc"]
+    assert list(metrics["voc"]) == ["mAP50", "mAP70", "class_ap50", "class_ap70"]
+    # The bicycle that the stand-in finds isn't there; a person and a horse are, and are missed.
+    assert metrics["voc"]["mAP50"] == metrics["voc"]["class_ap70"]["horse"] == 0
+    assert metrics["voc"]["class_ap50"]["bicycle"] == -1
+    assert "VOC mAP^r" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

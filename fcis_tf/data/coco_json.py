@@ -4,18 +4,17 @@ import json
 from collections import Counter
 from itertools import pairwise
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
+from fcis_tf.data.annotated_images import AnnotatedImages
 from fcis_tf.errors import UserError
 
 DOWNLOAD_HINT = (
     "expected images and their annotations in COCO's JSON format. COCO: https://cocodataset.org/#download; "
-    "PASCAL VOC, to be converted: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ and SBD's masks of it, "
-    "http://home.bharathh.info/pubs/codes/SBD/download.html"
+    "PASCAL VOC's and SBD's own files are read by the formats voc and sbd"
 )
 
 # TensorFlow's int64 and int32.
@@ -26,26 +25,6 @@ _LARGEST_SIDE = 2**31 - 1
 _SMALLEST_SIDE = 0.1
 
 
-class CocoAnnotations(NamedTuple):
-    """What an annotation file says, as far as it can be used.
-
-    An annotation without a pixel in its image, such as a polygon that lies wholly outside, is left out of training and
-    of the ground truth alike, though pycocotools would count it as one more instance that isn't found.
-
-    Attributes:
-        images: list of dicts with id, file_name, height and width, sorted by id.
-        annotations: list of dicts with image_id, category_id, iscrowd, area, bbox (x, y, width, height, clipped to
-            the image) and segmentation (polygons of three points or more, or a compressed run-length encoding).
-        categories: list of dicts with id and name, sorted by id.
-        skipped: how many annotations were left out, by what is wrong with them.
-    """
-
-    images: list
-    annotations: list
-    categories: list
-    skipped: Counter
-
-
 class _Unusable(Exception):
     """An annotation that is left out; the message says why."""
 
@@ -53,15 +32,18 @@ class _Unusable(Exception):
 def read_coco(config, key):
     """Reads an annotation file.
 
+    An annotation without a pixel in its image, such as a polygon that lies wholly outside, is left out of training and
+    of the ground truth alike, though pycocotools would count it as one more instance that isn't found.
+
     Args:
         config: CocoDataset.
         key: where in the configuration it stands.
 
     Returns:
-        CocoAnnotations.
+        AnnotatedImages.
 
     Raises:
-        UserError: the file is missing, isn't COCO JSON or contradicts itself.
+        UserError: a file is missing, or the annotations aren't COCO JSON or contradict themselves.
     """
     where = f"{key}.annotations: {config.annotations}"
     content = _read_json(config.annotations, where)
@@ -71,7 +53,8 @@ def read_coco(config, key):
         _check_image(image, where)
     used = images[: config.max_images or None]
     annotations, skipped = _read_annotations(content, images, used, categories, where)
-    return CocoAnnotations(used, annotations, categories, skipped)
+    paths = _find_images(used, config.images, f"{key}.images")
+    return AnnotatedImages(used, paths, annotations, categories, skipped, origin=where)
 
 
 def _read_json(path, where):
@@ -120,6 +103,16 @@ def _check_image(image, where):
     file_name = PurePosixPath(image["file_name"])
     if file_name.is_absolute() or ".." in file_name.parts:
         raise UserError(f"{where}: image id {image['id']}: {file_name} lies outside of the images folder")
+
+
+def _find_images(images, folder, key):
+    if not folder.is_dir():
+        raise UserError(f"{key}: {folder}: no such folder; {DOWNLOAD_HINT}")
+    paths = [folder / image["file_name"] for image in images]
+    for image, path in zip(images, paths, strict=True):
+        if not path.is_file():
+            raise UserError(f"{key}: image id {image['id']} has no file {path}")
+    return paths
 
 
 def _read_annotations(content, images, used, categories, where):

@@ -4,6 +4,7 @@ from tqdm import tqdm
 
 from fcis_tf.data import evaluation_batches
 from fcis_tf.evaluation.coco_metrics import coco_metrics
+from fcis_tf.evaluation.voc_metrics import voc_metrics
 from fcis_tf.inference import Instances, coco_results, render_instances
 
 
@@ -19,7 +20,7 @@ def evaluate(detector, source, config, progress=True, batch_size=1):
         batch_size: images for one call of the detector. They are padded to the largest of them.
 
     Returns:
-        CocoMetrics.
+        CocoMetrics, with VOC's metric where the configuration evaluates on VOC's or SBD's masks.
     """
     ground_truth = source.ground_truth()
     results = []
@@ -28,7 +29,10 @@ def evaluate(detector, source, config, progress=True, batch_size=1):
             for image_id, instances in _instances_of_batch(detector, batch, config.inference):
                 results += coco_results(instances, image_id, source.category_ids)
                 bar.update()
-    return coco_metrics(results, ground_truth)
+    metrics = coco_metrics(results, ground_truth)
+    if config.data.eval.format not in ("sbd", "voc"):
+        return metrics
+    return metrics._replace(voc=voc_metrics(results, ground_truth))
 
 
 def _instances_of_batch(detector, batch, inference_config):

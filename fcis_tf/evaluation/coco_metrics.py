@@ -19,10 +19,16 @@ class CocoMetrics(NamedTuple):
     Attributes:
         summary: {"segm": {"AP", "AP50", "AP75", "APs", "APm", "APl"}, "bbox": {the same}}.
         class_ap50: for each class by name, {"segm": its AP at IoU 0.5, "bbox": the same}.
+        voc: what `voc_metrics` returns, or None where VOC's metric isn't asked for.
     """
 
     summary: dict
     class_ap50: dict
+    voc: dict | None = None
+
+    def as_json(self):
+        """Returns what metrics.json holds: the summary, and VOC's metric as "voc"."""
+        return self.summary if self.voc is None else {**self.summary, "voc": self.voc}
 
 
 def coco_metrics(results, ground_truth):

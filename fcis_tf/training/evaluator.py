@@ -29,6 +29,8 @@ class Evaluator(orbit.AbstractEvaluator):
     def evaluate(self, num_steps):
         """Returns the metrics by TensorBoard's tags; `num_steps` has no meaning here."""
         self.metrics = evaluate(self._detector, self._source, self._config)
-        write_json(self.metrics.summary, self._path)
-        summary = self.metrics.summary
-        return {f"{kind}/{name}": value for kind, values in summary.items() for name, value in values.items()}
+        write_json(self.metrics.as_json(), self._path)
+        tags = self.metrics.as_json().items()
+        values = {f"{kind}/{name}": value for kind, values in tags for name, value in values.items()}
+        # The classes' own values of VOC's metric are for metrics.json only.
+        return {tag: value for tag, value in values.items() if not isinstance(value, dict)}

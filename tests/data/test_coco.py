@@ -326,10 +326,10 @@ def test_missing_images_folder(folder):
     assert folder.error().startswith(f"data.train.images: {folder.images}: no such folder; expected images")
 
 
-def test_missing_data_say_where_coco_and_voc_come_from(folder):
+def test_missing_data_say_where_coco_comes_from_and_which_formats_voc_has(folder):
     with pytest.raises(UserError) as error:
         load_dataset(folder.config(), 28, "data.train")
-    for source in ("COCO's JSON format", "cocodataset.org", "host.robots.ox.ac.uk/pascal/VOC", "bharathh.info"):
+    for source in ("COCO's JSON format", "cocodataset.org", "the formats voc and sbd"):
         assert source in str(error.value)
     assert "\n" not in str(error.value)
 

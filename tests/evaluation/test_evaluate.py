@@ -1,5 +1,7 @@
 """Evaluation on a data set, with detectors that know the truth."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,8 @@ import tensorflow as tf
 from fcis_tf.config import Config
 from fcis_tf.data import evaluation_batches, load_dataset
 from fcis_tf.evaluation import evaluate, metrics_table
+from fcis_tf.training.evaluator import Evaluator
+from tests.data.voc_folders import LABELS, write_sbd, write_voc
 
 SCENES = {"format": "digits", "split": "eval", "scenes": 3, "height": 128, "width": 160, "max_digits": 4}
 CONFIG = Config.model_validate(
@@ -23,9 +27,9 @@ def source():
     return load_dataset(CONFIG.data.eval, CONFIG.data.mask_size)
 
 
-def detector_from(source, batch_size, change):
+def detector_from(source, batch_size, change, config=CONFIG):
     """A detector that answers with the ground truth after `change` of each batch of it."""
-    batches = iter(evaluation_batches(source, CONFIG.data, batch_size))
+    batches = iter(evaluation_batches(source, config.data, batch_size))
 
     def detector(images, image_sizes):
         batch = next(batches)
@@ -96,3 +100,54 @@ def test_the_table_shows_the_summary_and_every_class(source, capsys):
     present = {annotation["category_id"] for annotation in source.ground_truth().anns.values()}
     names = [name for name, id in zip(source.class_names, source.category_ids, strict=True) if id in present]
     assert [line.split()[0] for line in lines[5:]] == names
+
+
+@pytest.fixture(params=["sbd", "voc"])
+def voc_config(request, tmp_path):
+    """A configuration of two images as VOC or SBD have them, each with a person and a horse."""
+    names = ["2008_000002", "2008_000003"]
+    if request.param == "sbd":
+        write_sbd(tmp_path, train=[], val=names)
+    else:
+        write_voc(tmp_path, val=names)
+    dataset = {"format": request.param, "root": tmp_path, "split": "val"}
+    data = {"train": dataset, "eval": dataset, "short_side": 80, "long_side": 160}
+    return Config.model_validate({"data": data, "inference": {"binary_threshold": 0.5}})
+
+
+def keep_persons(detections):
+    persons = tf.cast(detections["classes"] == LABELS[0], tf.float32)
+    return detections | {"mask_probs": detections["mask_probs"] * persons[..., None, None]}
+
+
+def test_vocs_metric_is_reported_on_voc(voc_config):
+    source = load_dataset(voc_config.data.eval, voc_config.data.mask_size)
+    detector = detector_from(source, 1, keep_persons, voc_config)
+    metrics = evaluate(detector, source, voc_config, progress=False)
+    assert metrics.summary["segm"]["AP50"] == pytest.approx(0.5)
+    classes = dict.fromkeys(source.class_names, -1) | {"person": 1, "horse": 0}
+    expected = {"mAP50": 0.5, "mAP70": 0.5, "class_ap50": classes, "class_ap70": classes}
+    assert metrics.voc == expected
+    assert metrics.as_json() == {**metrics.summary, "voc": expected}
+    lines = metrics_table(metrics).splitlines()
+    table = [line.split() for line in lines[lines.index("") :]][-22:]
+    assert table[0] == ["VOC", "mAP^r", "0.5", "0.7"] and table[1] == ["mean", "0.500", "0.500"]
+    assert [row[0] for row in table[2:]] == source.class_names
+    assert ["person", "1.000", "1.000"] in table and ["sheep", "-", "-"] in table
+
+
+def test_vocs_means_are_curves_during_training(voc_config, tmp_path):
+    source = load_dataset(voc_config.data.eval, voc_config.data.mask_size)
+    evaluator = Evaluator(detector_from(source, 1, keep_persons, voc_config), source, voc_config, tmp_path)
+    values = evaluator.evaluate(-1)
+    assert {name: value for name, value in values.items() if name.startswith("voc")} == {
+        "voc/mAP50": 0.5,
+        "voc/mAP70": 0.5,
+    }
+    assert "segm/AP" in values
+    assert json.loads((tmp_path / "metrics.json").read_text()) == evaluator.metrics.as_json()
+
+
+def test_vocs_metric_is_not_reported_elsewhere(source):
+    metrics = evaluate(detector_from(source, 1, lambda detections: detections), source, CONFIG, progress=False)
+    assert metrics.voc is None and metrics.as_json() == metrics.summary

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
 
-from fcis_tf.evaluation import instance_map
+from fcis_tf.data.ground_truth import make_coco
+from fcis_tf.evaluation import instance_map, voc_metrics
 
 REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "voc_map_a.npz"
 NAMES = ("pred_masks", "pred_labels", "pred_scores", "gt_masks", "gt_labels")
@@ -94,3 +96,71 @@ def test_arguments_that_do_not_go_together(changes, message):
     arguments = dict(zip(NAMES, ([pixels((0, 4))], [[0]], [[0.5]], [pixels((0, 4))], [[0]]), strict=True)) | changes
     with pytest.raises(ValueError, match=message):
         instance_map(**arguments)
+
+
+# Results in COCO's format
+
+CATEGORIES = [{"id": 3, "name": "apple"}, {"id": 7, "name": "kite"}, {"id": 9, "name": "zebra"}]
+
+
+def encoded(masks, **fields):
+    """Entries of COCO's formats for masks [n, H, W], each with its element of the fields."""
+    fields = [dict(zip(fields, values, strict=True)) for values in zip(*fields.values(), strict=True)]
+    rles = coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8)))
+    return [{**entry, "segmentation": rle} for entry, rle in zip(fields, rles, strict=True)]
+
+
+def annotations(image_id, masks, category_ids):
+    entries = encoded(masks, category_id=category_ids)
+    return [entry | {"image_id": image_id, "iscrowd": 0, "area": 1.0, "bbox": [0, 0, 1, 1]} for entry in entries]
+
+
+def random_masks(rng, count):
+    """Rectangles in a small image, so that many of them overlap."""
+    low = rng.integers(0, 4, (count, 2, 1, 1))
+    high = low + rng.integers(6, 11, low.shape)
+    positions = np.mgrid[:16, :16]
+    return ((low <= positions) & (positions < high)).all(axis=1)
+
+
+def test_results_in_cocos_format_give_the_same_as_masks():
+    rng = np.random.default_rng(3)
+    images, truth, results, lists = [], [], [], {name: [] for name in NAMES}
+    for image_id in range(1, 13):
+        counts = rng.integers(0, 7), rng.integers(0, 4)
+        masks, true_masks = (random_masks(rng, count) for count in counts)
+        labels, true_labels = (rng.integers(0, 2, count) for count in counts)
+        # With equal scores.
+        scores = rng.integers(1, 9, len(masks)) / 10
+        for name, value in zip(NAMES, (masks, labels, scores, true_masks, true_labels), strict=True):
+            lists[name].append(value)
+        ids = [CATEGORIES[label]["id"] for label in labels]
+        results += encoded(masks, image_id=[image_id] * len(masks), category_id=ids, score=scores.tolist())
+        truth += annotations(image_id, true_masks, [CATEGORIES[label]["id"] for label in true_labels])
+        images.append({"id": image_id, "height": 16, "width": 16})
+    metrics = voc_metrics(results, make_coco(images, truth, CATEGORIES))
+    for threshold in (50, 70):
+        expected = instance_map(**lists, iou_threshold=threshold / 100)
+        assert 0 < expected["map"] < 1
+        assert list(metrics[f"class_ap{threshold}"].values()) == pytest.approx([*expected["ap"], -1])
+        assert metrics[f"mAP{threshold}"] == pytest.approx(expected["map"])
+
+
+def test_only_the_lower_threshold_is_reached():
+    truth = annotations(1, pixels((0, 8), (0, 2)), [3, 7])
+    ground_truth = make_coco([{"id": 1, "height": 1, "width": 10}], truth, CATEGORIES)
+    results = encoded(pixels((0, 5)), image_id=[1], category_id=[3], score=[0.5])
+    assert voc_metrics(results, ground_truth) == {
+        "mAP50": 0.5,
+        "class_ap50": {"apple": 1, "kite": 0, "zebra": -1},
+        "mAP70": 0,
+        "class_ap70": {"apple": 0, "kite": 0, "zebra": -1},
+    }
+
+
+def test_no_results_and_no_ground_truth():
+    images = [{"id": 1, "height": 1, "width": 10}]
+    missed = voc_metrics([], make_coco(images, annotations(1, pixels((0, 8)), [3]), CATEGORIES))
+    assert missed["mAP50"] == missed["mAP70"] == 0
+    empty = voc_metrics([], make_coco(images, [], CATEGORIES))
+    assert empty["mAP50"] == -1 and set(empty["class_ap70"].values()) == {-1}

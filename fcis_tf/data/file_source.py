@@ -1,22 +1,21 @@
-"""Images with annotations in COCO's format."""
+"""Data sets of image files, whatever the format of their annotations."""
 
+import functools
 import logging
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from fcis_tf.data.coco_json import DOWNLOAD_HINT, read_coco
 from fcis_tf.data.ground_truth import make_coco
 from fcis_tf.data.image_file import check_image, decode_image
 from fcis_tf.data.mask_crops import crop_segmentation, decode_runs, encode_runs
-from fcis_tf.errors import UserError
 
 _logger = logging.getLogger(__name__)
 
 
-class CocoSource:
-    """Images of a folder and the instances that a COCO annotation file names in them.
+class FileSource:
+    """Image files and the instances that are annotated in them.
 
     Attributes:
         name: the configuration key it comes from, for messages.
@@ -26,26 +25,28 @@ class CocoSource:
         training_indices: [n] int64 NumPy array, the images with an instance that isn't a crowd.
     """
 
-    def __init__(self, config, mask_size, key):
+    def __init__(self, read, config, mask_size, key):
         """Reads the annotations and crops the masks; images are read as they are asked for.
 
         Args:
-            config: CocoDataset.
+            read: reader of the format: `read_coco` or another function of the configuration and the key that returns
+                AnnotatedImages.
+            config: CocoDataset or that of another format.
             mask_size: side of the cropped masks.
             key: where in the configuration the data set stands.
 
         Raises:
-            UserError: a file is missing, or the annotations aren't COCO JSON.
+            UserError: a file is missing, or the annotations aren't of the format.
         """
         self.name = key
-        self._config = config
+        self._read = functools.partial(read, config, key)
         self._mask_size = mask_size
-        content = read_coco(config, key)
-        _warn_of_skipped(content.skipped, f"{key}.annotations: {config.annotations}")
+        content = self._read()
+        _warn_of_skipped(content.skipped, content.origin)
         self.class_names = [category["name"] for category in content.categories]
         self.category_ids = [category["id"] for category in content.categories]
         self.size = len(content.images)
-        self._store_images(content.images)
+        self._store_images(content)
         self._store_instances(content)
 
     def image_path(self, image_id):
@@ -66,18 +67,13 @@ class CocoSource:
 
     def ground_truth(self):
         """Reads the annotations again, since most programs need no copy of them, into a pycocotools COCO."""
-        content = read_coco(self._config, self.name)
+        content = self._read()
         return make_coco(content.images, content.annotations, content.categories)
 
-    def _store_images(self, images):
-        if not self._config.images.is_dir():
-            raise UserError(f"{self.name}.images: {self._config.images}: no such folder; {DOWNLOAD_HINT}")
-        paths = [self._config.images / image["file_name"] for image in images]
-        for image, path in zip(images, paths, strict=True):
-            if not path.is_file():
-                raise UserError(f"{self.name}.images: image id {image['id']} has no file {path}")
+    def _store_images(self, content):
+        images = content.images
         self._rows = {image["id"]: row for row, image in enumerate(images)}
-        self._paths = tf.constant([str(path) for path in paths])
+        self._paths = tf.constant([str(path) for path in content.paths])
         self._image_ids = tf.constant([image["id"] for image in images], tf.int64)
         self._sizes = tf.constant([[image["height"], image["width"]] for image in images], tf.int32)
 
