@@ -9,7 +9,8 @@ DEMO_DIR ?= runs/digits
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-LIBRARY := fcis_tf/ops/lib/position_sensitive.so
+# Written last, when the library is complete.
+LIBRARY := fcis_tf/ops/lib/position_sensitive.json
 
 setup: $(LIBRARY)  ## make .venv with all that is needed, and build the native operators
 

@@ -21,8 +21,8 @@ def render_masks(roi_masks, rois, votes, image_size, binary_threshold, threshold
         votes: [D, R] float32, the weight of each region for each detection; a row sums to 1.
         image_size: (height, width) of the image, integers or a [2] int32 tensor.
         binary_threshold: pixels of greater probability are the instance's.
-        threshold_first: whether it is done as in the authors' code: boxes are rounded to whole pixels, and each region's
-            mask, not only the mean, is compared with the threshold.
+        threshold_first: whether it is done as in the authors' code: boxes are rounded to whole pixels, and not only the
+            mean but each region's mask is compared with the threshold.
 
     Returns:
         [D, height, width] bool.

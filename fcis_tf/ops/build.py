@@ -9,11 +9,12 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import tensorflow as tf
@@ -55,18 +56,21 @@ def build(library=LIBRARY):
     """
     if not SOURCES.is_dir():
         raise BuildError(f"{SOURCES} is not there: an installed package has the library, or none, but no sources")
-    compiler = os.environ.get("CXX", "g++")
-    if not shutil.which(compiler):
-        raise BuildError(f"no C++ compiler: {compiler} is not there")
+    compiler = shlex.split(os.environ.get("CXX", "g++"))
+    if not compiler or not shutil.which(compiler[0]):
+        raise BuildError(f"no C++ compiler: {' '.join(compiler)} is not there")
     library = Path(library)
     library.parent.mkdir(parents=True, exist_ok=True)
+    # Should this fail, an old library must not pass for that of these sources.
+    for path in (library, built_for_path(library)):
+        path.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
-        cpu_objects = [pool.submit(_compile, scratch, [compiler, *FLAGS, *flags], *job) for *job, flags in _cpu_jobs()]
+        cpu_objects = [pool.submit(_compile, scratch, [*compiler, *FLAGS, *flags], *job) for *job, flags in _cpu_jobs()]
         version, cuda_objects, cuda_libraries = _compile_cuda_if_there(compiler, scratch, pool)
         objects = [*cuda_objects, *(job.result() for job in cpu_objects)]
         made = Path(scratch) / library.name
-        _run([compiler, "-shared", *objects, "-o", made, *cuda_libraries, *tf.sysconfig.get_link_flags()])
-        # In one step: a library that is loaded keeps its old file.
+        _run([*compiler, "-shared", *objects, "-o", made, *cuda_libraries, *tf.sysconfig.get_link_flags()])
+        # In one step: nobody loads half of it.
         shutil.copy(made, library.with_suffix(".new"))
         os.replace(library.with_suffix(".new"), library)
     checksum = hashlib.sha256(library.read_bytes()).hexdigest()
@@ -109,14 +113,15 @@ def _compile_cuda_if_there(compiler, scratch, pool):
         return None, [], []
     try:
         version, headers, libraries = _find_cuda(scratch)
-        nvcc = ["nvcc", "-ccbin", compiler, *CUDA_FLAGS]
-        host = [compiler, *FLAGS, *_tensorflow_flags(), *headers]
+        nvcc = ["nvcc", "-ccbin", compiler[0], *CUDA_FLAGS]
+        host = [*compiler, *FLAGS, *_tensorflow_flags(), *headers]
         jobs = [
             pool.submit(_compile, scratch, nvcc, SOURCES / "kernels" / "position_sensitive_gpu.cu", "gpu"),
             pool.submit(
                 _compile, scratch, host, SOURCES / "kernels" / "position_sensitive_gpu_kernels.cc", "gpu_kernels"
             ),
         ]
+        wait(jobs)
         return version, [job.result() for job in jobs], libraries
     except BuildError as error:
         print(f"WARNING: the native operators are built for the CPU alone. {error.args[0]}", file=sys.stderr)

@@ -19,14 +19,14 @@ def ps_roi_pool(features, boxes, box_indices, *, group_size, pooled_size, stride
 
     A box is divided into P x P bins. The value of bin (i, j) is the mean, over the cells of the map which the bin
     touches, of the D channels of grid cell (i * k // P, j * k // P). An empty bin is 0, and so are all bins of a box
-    with an edge that is infinite or NaN.
+    with an edge that is infinite or NaN, or with a side that is more than float32 can hold.
 
     Args:
         features: [N, H, W, k * k * D] float32, float16 or bfloat16.
         boxes: [R, 4] float32, (ymin, xmin, ymax, xmax) in pixels of the image that `features` were computed from.
         box_indices: [R] int32, the image of the batch that each box lies in.
         group_size: k.
-        pooled_size: P, a multiple of k.
+        pooled_size: P, a multiple of k; at most 1024 for native operators.
         stride: pixels of the image per cell of the map.
         implementation: "native" (C++ and CUDA), "portable" (stock TensorFlow operators), or None for native where it
             is built.
@@ -65,7 +65,7 @@ def ps_assemble(
         labels: [R] int32 in [0, C], the class whose mask is wanted; None for the foreground class with the highest
             logit.
         group_size: k.
-        pooled_size: P, a multiple of k.
+        pooled_size: P, a multiple of k; at most 1024 for native operators.
         stride: pixels of the image per cell of the map.
         implementation: "native" (C++ and CUDA), "portable" (stock TensorFlow operators), or None for native where it
             is built.
@@ -89,7 +89,7 @@ def ps_assemble(
     """
     score_maps, boxes, box_indices = _checked(score_maps, boxes, box_indices, 2, group_size, pooled_size, stride)
     if labels is not None:
-        labels = tf.cast(labels, tf.int32)
+        labels = _as_indices(labels, "labels")
         labels.shape.assert_is_compatible_with(box_indices.shape)
     operators = _operators(implementation)
     return operators.ps_assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size, stride)
@@ -119,7 +119,15 @@ def _checked(features, boxes, box_indices, depth, group_size, pooled_size, strid
     channels = features.shape[-1]
     if channels is not None and channels % (group_size**2 * depth):
         raise ValueError(f"expected channels in multiples of {group_size**2 * depth}, found {channels}")
-    boxes, box_indices = tf.cast(boxes, tf.float32), tf.cast(box_indices, tf.int32)
+    boxes, box_indices = tf.cast(boxes, tf.float32), _as_indices(box_indices, "box_indices")
     boxes.shape.assert_is_compatible_with([None, 4])
     box_indices.shape.assert_is_compatible_with(boxes.shape[:1])
     return features, boxes, box_indices
+
+
+def _as_indices(values, name):
+    values = tf.convert_to_tensor(values, dtype_hint=tf.int32)
+    if not values.dtype.is_integer:
+        raise ValueError(f"{name}: expected integers, found {values.dtype.name}")
+    # A plain cast would wrap what is out of range around, and back into it.
+    return tf.saturate_cast(values, tf.int32)

@@ -451,3 +451,35 @@ def test_second_derivatives_of_pooling(rng):
     expected = tape.gradient(pooled, features, 6 * pooled * pool(direction))
     assert np.abs(curvature).max() > 0.1
     np.testing.assert_allclose(curvature, expected, rtol=1e-4, atol=1e-4)
+
+
+# Memory
+
+OUT_OF_MEMORY = """
+import resource
+from pathlib import Path
+import tensorflow as tf
+from fcis_tf.ops import native
+
+tf.config.threading.set_intra_op_parallelism_threads({threads})
+sizes = dict(group_size=1, pooled_size=1, stride=1.0)
+pool_gradient = native._library().fcis_tf_ps_roi_pool_grad
+nothing = tf.zeros([0, 4]), tf.zeros([0], tf.int32), tf.zeros([0, 1, 1, 4], tf.float16)
+pool_gradient([1, 2, 2, 4], *nothing, **sizes)
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+# The gradient takes 512 MiB and finds room, the 256 MiB of a thread's sums do not.
+resource.setrlimit(resource.RLIMIT_AS, (used + 700 * 2**20,) * 2)
+try:
+    pool_gradient([4, 4096, 4096, 4], *nothing, **sizes)
+except tf.errors.ResourceExhaustedError as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="counts memory as Linux does")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_too_little_memory_is_an_error_and_no_crash(threads):
+    command = [sys.executable, "-c", OUT_OF_MEMORY.format(threads=threads)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "out of memory for a thread's sums" in done.stdout

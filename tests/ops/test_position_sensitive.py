@@ -271,6 +271,20 @@ def test_tiny_empty_and_inverted_boxes_read_the_cell_they_lie_in(ops, box):
     np.testing.assert_array_equal(output, np.full([1, 3, 3, 1], 5))
 
 
+@pytest.mark.parametrize("classes", [3, 9])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_score_that_is_no_number_is_not_hidden(ops, classes, side):
+    score_maps = np.full([1, 1, 1, 2 * classes], 0.5, np.float32)
+    score_maps[..., 2 + side] = np.nan
+    sizes = {"group_size": 1, "pooled_size": 1, "stride": 16}
+    gradients = np.ones([1, classes], np.float32), np.zeros([1, 1, 1, 2], np.float32)
+    class_logits, _, gradient = assemble_with_gradient(
+        ops, score_maps, np.float32([[0, 0, 16, 16]]), [0], [1], gradients, **sizes
+    )
+    np.testing.assert_array_equal(np.isnan(class_logits[0]), np.arange(classes) == 1)
+    np.testing.assert_array_equal(gradient[0, 0, 0, 2:4], [0, 1])
+
+
 # Types
 
 
@@ -315,6 +329,22 @@ def test_gradients_agree_with_finite_differences(ops):
 
 
 # What cannot be
+
+
+@pytest.mark.parametrize("index", [2**32, -(2**40), 2**31])
+def test_large_indices_do_not_wrap_around(index):
+    arguments = np.ones([1, 2, 2, 6], np.float32), [[0, 0, 16, 16]]
+    sizes = {"group_size": 1, "pooled_size": 1, "stride": 16}
+    for indices, labels in (([index], [0]), ([0], [index])):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="is not in"):
+            ps_assemble(*arguments, tf.constant(indices, tf.int64), tf.constant(labels, tf.int64), **sizes)
+
+
+@pytest.mark.parametrize("name", ["box_indices", "labels"])
+def test_indices_that_are_no_integers(name):
+    indices = {"box_indices": [0], "labels": [0]} | {name: [1.9]}
+    with pytest.raises(ValueError, match=f"{name}: expected integers, found float32"):
+        ps_assemble(np.ones([1, 2, 2, 6]).astype("f"), [[0, 0, 1, 1]], **indices, group_size=1, pooled_size=1, stride=1)
 
 
 @pytest.mark.parametrize(

@@ -201,10 +201,22 @@ inline Vector SwapPairs(Vector v) {
 
 constexpr Mask kOutside = {-1, 0, -1, 0, -1, 0, -1, 0, -1, 0, -1, 0, -1, 0, -1, 0};
 
-// Which of outside (even lanes) and inside (odd lanes) is the larger one, the outside of equals.
+// The inside and outside of a class compete: the larger one counts, NaN if either of them is.
+
+// Of every pair, in both of its lanes.
+inline Vector MaximumOfPairs(Vector v) {
+  const Vector other = SwapPairs(v);
+  return (v > other) | (v != v) ? v : other;
+}
+
+// Which of outside (even lanes) and inside (odd lanes) the gradient goes to: the inside, unless the outside is as large.
 inline Mask IsMaximum(Vector v) {
   const Vector other = SwapPairs(v);
-  return (v > other) | ((v == other) & kOutside);
+  return ((v >= other) & kOutside) | (~(other >= v) & ~kOutside);
+}
+
+inline float Maximum(float outside, float inside) {
+  return outside >= inside || outside != outside ? outside : inside;
 }
 
 inline Vector Select(Mask mask, Vector v) {
@@ -293,13 +305,10 @@ void Assemble(const Sizes& sizes, const T* score_maps, const float* boxes, const
       vectors.ForEach([&](int64_t first, auto count) {
         Vector sums[count];
         SumOverCells<count>(bin, vectors.starts() + first, sums);
-        for (int n = 0; n < count; ++n) {
-          const Vector other = SwapPairs(sums[n]);
-          totals[first + n] += (sums[n] > other ? sums[n] : other) * scale;
-        }
+        for (int n = 0; n < count; ++n) totals[first + n] += MaximumOfPairs(sums[n]) * scale;
       });
       for (int64_t c = 0; c < vectors.scalars(); c += 2) {
-        maxima[c] += std::max(SumOverCells(bin, c), SumOverCells(bin, c + 1)) * scale;
+        maxima[c] += Maximum(SumOverCells(bin, c), SumOverCells(bin, c + 1)) * scale;
       }
       if (labels) StoreMaskPair(bin, labels[r], mask + 2 * index);
     });
@@ -443,7 +452,7 @@ void AssembleGradient(const Sizes& sizes, const T* score_maps, const float* boxe
           }
         });
         for (int64_t c = 0; c < vectors.scalars(); c += 2) {
-          const bool inside = SumOverCells(source, c + 1) > SumOverCells(source, c);
+          const bool inside = !(SumOverCells(source, c) >= SumOverCells(source, c + 1));
           AddToCells(target, c + inside, pairs[c] * scale);
         }
       });

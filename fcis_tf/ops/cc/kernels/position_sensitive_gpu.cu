@@ -37,8 +37,12 @@ struct alignas(8) PairSum {
   float inside;
 };
 
-// The outside of equals, as the CPU has it.
-__device__ inline bool IsInside(PairSum sum) { return sum.inside > sum.outside; }
+// As the CPU has it: the larger of outside and inside, NaN if either of them is, and which one the gradient goes to.
+__device__ inline bool IsInside(PairSum sum) { return !(sum.outside >= sum.inside); }
+
+__device__ inline float Maximum(PairSum sum) {
+  return sum.outside != sum.outside || !IsInside(sum) ? sum.outside : sum.inside;
+}
 
 template <typename T>
 __device__ inline const Pair<T>* Pairs(const T* elements) {
@@ -198,7 +202,7 @@ __global__ void __launch_bounds__(kForwardThreads, kForwardBlocks)
           AddCells(image, sizes.width, pairs_of_cell, GridCell(sizes, i, j) * classes + label, rows[i], columns[j],
                    &sum);
           scale = 1.0f / Area(rows[i], columns[j]);
-          total += (IsInside(sum) ? sum.inside : sum.outside) * (scale * bin_weight);
+          total += Maximum(sum) * (scale * bin_weight);
         }
         if (labels && labels[r] == label) StorePair(sum, scale, mask + 2 * bin);
       }
