@@ -47,11 +47,10 @@ def main():
         moved = bytes_moved(classes, draw_boxes(rois))
         row = {"classes": classes, "rois": rois, "bytes": moved}
         for implementation in IMPLEMENTATIONS:
-            forward, backward = time_case(implementation, classes, rois, arguments.runs)
+            times = time_case(implementation, classes, rois, arguments.runs)
             row[implementation] = {
-                "forward": forward,
-                "backward": backward,
-                "of_copy_bandwidth": moved / forward / bandwidth,
+                **times,
+                "of_copy_bandwidth": moved / times["forward"] / bandwidth,
                 "additional_memory": peak_memory_in_new_process(implementation, classes, rois),
             }
             bar.update()
@@ -65,9 +64,10 @@ def main():
     bar.update()
     bar.close()
     print_tables(rows, growth, bandwidth)
+    figures = json.dumps({"copy_bandwidth": bandwidth, "cases": rows, "native_80_classes_by_rois": growth})
+    print(f"\n{figures}")
     if arguments.json:
-        figures = {"copy_bandwidth": bandwidth, "cases": rows, "native_80_classes_by_rois": growth}
-        Path(arguments.json).write_text(json.dumps(figures, indent=1))
+        Path(arguments.json).write_text(figures + "\n")
 
 
 def draw_boxes(count):
@@ -111,9 +111,9 @@ def copy_bandwidth():
 
 
 def time_case(implementation, classes, rois, runs):
-    """Returns median seconds of the forward pass, and of what the backward pass adds to it."""
+    """Returns median seconds: of a forward pass for given labels and for the best class, and what backward adds."""
     score_maps = tf.random.stateless_normal([1, HEIGHT, WIDTH, 49 * 2 * (classes + 1)], [0, 0])
-    forward = make_forward(implementation, rois)
+    forward, best_class = (make_forward(implementation, rois, given) for given in (True, False))
 
     @tf.function
     def both(score_maps):
@@ -124,13 +124,17 @@ def time_case(implementation, classes, rois, runs):
         return tape.gradient(total, score_maps)
 
     forward_seconds = _median_seconds(lambda: forward(score_maps), runs)
-    return forward_seconds, _median_seconds(lambda: both(score_maps), runs) - forward_seconds
+    return {
+        "forward": forward_seconds,
+        "best_class": _median_seconds(lambda: best_class(score_maps), runs),
+        "backward": _median_seconds(lambda: both(score_maps), runs) - forward_seconds,
+    }
 
 
-def make_forward(implementation, rois):
-    """Returns a compiled function of score maps that assembles RoIs for given labels."""
-    boxes = tf.constant(draw_boxes(rois))
-    arguments = boxes, tf.zeros([rois], tf.int32), tf.ones([rois], tf.int32)
+def make_forward(implementation, rois, given_labels=True):
+    """Returns a compiled function of score maps that assembles RoIs, for given labels or each one's best class."""
+    labels = tf.ones([rois], tf.int32) if given_labels else None
+    arguments = tf.constant(draw_boxes(rois)), tf.zeros([rois], tf.int32), labels
 
     @tf.function
     def forward(score_maps):
@@ -176,24 +180,29 @@ def time_mxnet(cases, runs):
 def print_tables(rows, growth, bandwidth):
     print(f"\nscore maps of {HEIGHT} x {WIDTH}, k = 7, P = 21, float32; milliseconds; {os.cpu_count()} cores")
     print(f"copying memory: {bandwidth / 1e9:.1f} GB/s, read and written\n")
-    columns = ("classes", "RoIs", "", "forward", "ratio", "backward", "ratio", "MB moved", "of copy", "peak MB")
-    print("{:>7}{:>6}  {:10}{:>9}{:>7}{:>10}{:>7}{:>10}{:>9}{:>9}".format(*columns))
+    columns = ("classes", "RoIs", "", "forward", "ratio", "best class", "backward", "ratio")
+    columns += ("MB moved", "of copy", "peak MB")
+    print("{:>7}{:>6}  {:10}{:>9}{:>7}{:>12}{:>10}{:>7}{:>10}{:>9}{:>9}".format(*columns))
     for row in rows:
-        native = row["native"]
         for name in (*IMPLEMENTATIONS, "mxnet"):
-            if name not in row:
-                continue
-            times = row[name]
-            line = f"{row['classes']:7}{row['rois']:6}  {name:10}"
-            for direction, width in (("forward", 9), ("backward", 10)):
-                line += f"{1e3 * times[direction]:{width}.1f}{times[direction] / native[direction]:7.1f}"
-            if "additional_memory" in times:
-                share, memory = times["of_copy_bandwidth"], times["additional_memory"]
-                line += f"{row['bytes'] / 1e6:10.0f}{share:9.2f}{memory / 1e6:9.1f}"
-            print(line)
+            if name in row:
+                print(_line(row, name))
     print("\nnative, 80 classes   RoIs   forward   backward   microseconds a RoI, forward")
-    for rois, (forward, backward) in growth.items():
+    for rois, times in growth.items():
+        forward, backward = times["forward"], times["backward"]
         print(f"{rois:25}{1e3 * forward:10.1f}{1e3 * backward:11.1f}{1e6 * forward / rois:15.1f}")
+
+
+def _line(row, name):
+    times, native = row[name], row["native"]
+    best_class = f"{1e3 * times['best_class']:12.1f}" if "best_class" in times else " " * 12
+    line = f"{row['classes']:7}{row['rois']:6}  {name:10}"
+    line += f"{1e3 * times['forward']:9.1f}{times['forward'] / native['forward']:7.1f}{best_class}"
+    line += f"{1e3 * times['backward']:10.1f}{times['backward'] / native['backward']:7.1f}"
+    if "additional_memory" in times:
+        share, memory = times["of_copy_bandwidth"], times["additional_memory"]
+        line += f"{row['bytes'] / 1e6:10.0f}{share:9.2f}{memory / 1e6:9.1f}"
+    return line
 
 
 def _median_seconds(function, runs):
