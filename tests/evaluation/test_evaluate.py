@@ -117,7 +117,7 @@ def voc_config(request, tmp_path):
 
 def keep_persons(detections):
     persons = tf.cast(detections["classes"] == LABELS[0], tf.float32)
-    return detections | {"mask_probs": detections["mask_probs"] * persons[..., None, None]}
+    return detections | {"roi_masks": detections["roi_masks"] * persons[..., None, None]}
 
 
 def test_vocs_metric_is_reported_on_voc(voc_config):
