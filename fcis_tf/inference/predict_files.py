@@ -1,5 +1,6 @@
 """Prediction on image files: pictures of the instances, and the instances as COCO results."""
 
+import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -35,10 +36,11 @@ def predict_files(predictor, paths, out, class_names, category_ids):
 
     Raises:
         UserError: the directory or a file in it cannot be written, or a drawing would replace an image or another
-            drawing.
+            drawing, or there is an instances.json that holds no COCO results, such as a data set's annotations.
     """
     paths = [Path(path) for path in paths]
     names = _distinct_names(paths)
+    _check_replaceable(Path(out) / "instances.json")
     drawings = _drawing_paths(paths, names, Path(out))
     results, readable = [], 0
     try:
@@ -59,6 +61,17 @@ def predict_files(predictor, paths, out, class_names, category_ids):
         if readable:
             write_json(results, Path(out) / "instances.json")
     return len(results), len(paths) - readable
+
+
+def _check_replaceable(path):
+    if not path.is_file():
+        return
+    try:
+        is_results = isinstance(json.loads(path.read_text()), list)
+    except (OSError, ValueError, RecursionError):
+        is_results = False
+    if not is_results:
+        raise UserError(f"{path}: would be replaced, but holds no COCO results; name another --out")
 
 
 def _distinct_names(paths):

@@ -130,6 +130,15 @@ def test_without_a_readable_image_earlier_results_stay(tmp_path):
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
+@pytest.mark.parametrize("content", ['{"images": []}', "not JSON"])
+def test_annotations_of_the_same_name_are_not_replaced(tmp_path, content):
+    annotations = tmp_path / "instances.json"
+    annotations.write_text(content)
+    with pytest.raises(UserError, match="instances.json: would be replaced, but holds no COCO results"):
+        predict([save(tmp_path / "a.jpg")], tmp_path)
+    assert annotations.read_text() == content and not (tmp_path / "a.png").exists()
+
+
 def test_names_a_drawing_that_cannot_be_written(tmp_path):
     paths = [save(tmp_path / "a.png"), save(tmp_path / "b.png")]
     drawing = tmp_path / "out" / "b.png"
