@@ -5,7 +5,7 @@ from tqdm import tqdm
 from fcis_tf.data import evaluation_batches
 from fcis_tf.evaluation.coco_metrics import coco_metrics
 from fcis_tf.evaluation.voc_metrics import voc_metrics
-from fcis_tf.inference import Instances, coco_results, render_instances
+from fcis_tf.inference import Instances, coco_results, instance_renderer
 
 
 def evaluate(detector, source, config, progress=True, batch_size=1):
@@ -23,10 +23,11 @@ def evaluate(detector, source, config, progress=True, batch_size=1):
         CocoMetrics, with VOC's metric where the configuration evaluates on VOC's or SBD's masks.
     """
     ground_truth = source.ground_truth()
+    render = instance_renderer(config.inference.binary_threshold, config.inference.threshold_first)
     results = []
     with tqdm(total=len(ground_truth.imgs), desc="evaluate", unit=" images", disable=not progress) as bar:
         for batch in evaluation_batches(source, config.data, batch_size):
-            for image_id, instances in _instances_of_batch(detector, batch, config.inference):
+            for image_id, instances in _instances_of_batch(detector, batch, render):
                 results += coco_results(instances, image_id, source.category_ids)
                 bar.update()
     metrics = coco_metrics(results, ground_truth)
@@ -35,12 +36,10 @@ def evaluate(detector, source, config, progress=True, batch_size=1):
     return metrics._replace(voc=voc_metrics(results, ground_truth))
 
 
-def _instances_of_batch(detector, batch, inference_config):
+def _instances_of_batch(detector, batch, render):
     """Yields the id and the Instances of each image of a batch."""
     detections = detector(batch["images"], batch["image_sizes"])
     for i, image_id in enumerate(batch["image_ids"].numpy().tolist()):
         of_image = {name: values[i] for name, values in detections.items()}
-        sizes = batch["image_sizes"][i], batch["original_sizes"][i]
-        thresholding = inference_config.binary_threshold, inference_config.threshold_first
-        instances = render_instances(of_image, *sizes, *thresholding)
+        instances = render(of_image, batch["image_sizes"][i], batch["original_sizes"][i])
         yield image_id, Instances(*(tensor.numpy() for tensor in instances))

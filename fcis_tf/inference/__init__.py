@@ -3,10 +3,9 @@
 from fcis_tf.inference.coco_results import coco_results
 from fcis_tf.inference.detect import detect
 from fcis_tf.inference.detector import Detector
-from fcis_tf.inference.instances import Instances, render_instances
+from fcis_tf.inference.instances import Instances, instance_renderer, render_instances
 from fcis_tf.inference.mask_voting import mask_voting
 from fcis_tf.inference.predictor import Predictor
-from fcis_tf.inference.render_masks import render_masks
 
 __all__ = [
     "Detector",
@@ -14,7 +13,7 @@ __all__ = [
     "Predictor",
     "coco_results",
     "detect",
+    "instance_renderer",
     "mask_voting",
     "render_instances",
-    "render_masks",
 ]
