@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fcis_tf.ops import native, render_box_masks, render_masks
+from fcis_tf.ops import native, portable, render_box_masks, render_masks
 from tests.ops import slow_mask_rendering as slow
 
 # One region's vote for one detection.
@@ -152,6 +152,16 @@ def test_regions_larger_than_any_tile_of_the_loops(ops):
         expected, clear = slow.render_masks(mask[None], box, np.ones((1, 1)), (151, 333), 0.4, threshold_first)
         assert expected.sum() > 10000
         np.testing.assert_array_equal(masks.numpy()[clear], expected[clear])
+
+
+def test_masks_that_are_compared_in_bands(monkeypatch):
+    arguments = photograph_of_detections(np.random.default_rng(0), detections=5, regions=20)
+    how = {"binary_threshold": 0.4, "threshold_first": True, "implementation": "portable"}
+    at_once = render_masks(*arguments, **how)
+    # Some rows of some regions exceed it, so that bands are of one row or of a few.
+    monkeypatch.setattr(portable.mask_rendering, "MOST_VALUES", 1000)
+    for expected, output in zip(at_once, render_masks(*arguments, **how), strict=True):
+        np.testing.assert_array_equal(output, expected)
 
 
 def test_box_masks_give_the_contour_again(ops):
