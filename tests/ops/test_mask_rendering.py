@@ -54,7 +54,7 @@ def cases(draw):
     return *(array.astype(np.float32) for array in (masks, rois, votes)), size
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(cases(), st.booleans())
 def test_masks_and_boxes_equal_their_definition(ops, case, threshold_first):
     boxes, masks = ops.render_masks(*case, binary_threshold=0.4, threshold_first=threshold_first)
@@ -66,7 +66,7 @@ def test_masks_and_boxes_equal_their_definition(ops, case, threshold_first):
         np.testing.assert_array_equal(box, slow.tight_box(mask))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases(), st.integers(1, 9), st.booleans())
 def test_box_masks_are_the_masks_averaged_over_the_cells_of_a_grid(ops, case, size, threshold_first):
     thresholding = {"binary_threshold": 0.4, "threshold_first": threshold_first}
@@ -202,6 +202,22 @@ def test_one_graph_serves_all_sizes(ops, threshold_first):
         np.testing.assert_array_equal(same_boxes, boxes)
         assert (masks.numpy().sum(axis=(1, 2)) == (9 if regions else 0)).all()
     assert compiled.experimental_get_tracing_count() == 1
+
+
+def test_graphs_need_to_know_no_shape(ops):
+    arguments = photograph_of_detections(np.random.default_rng(0), detections=4, regions=9)
+    arguments = [tf.constant(argument) for argument in arguments]
+
+    @tf.function(input_signature=[tf.TensorSpec(None, argument.dtype) for argument in arguments])
+    def compiled(*arguments):
+        masks = ops.render_masks(*arguments, binary_threshold=0.4)
+        return *masks, *ops.render_box_masks(*arguments, 5, binary_threshold=0.4)
+
+    boxes, masks = ops.render_masks(*arguments, binary_threshold=0.4)
+    outputs = compiled(*arguments)
+    for output, expected in zip(outputs, (boxes, masks, boxes), strict=False):
+        np.testing.assert_array_equal(output, expected)
+    assert outputs[3].shape == (4, 5, 5)
 
 
 def test_graphs_know_what_is_known_of_shapes(ops):

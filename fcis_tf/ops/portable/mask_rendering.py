@@ -19,10 +19,9 @@ def render_masks(roi_masks, rois, votes, image_size, binary_threshold, threshold
 
     def render(weights):
         probabilities, begin, end = regions.render(weights)
-        mask = probabilities > regions.threshold
         box = _tight_box(probabilities, regions.threshold)
-        box = tf.where(box[2] > box[0], box + tf.tile(begin, [2]), 0)
-        return tf.cast(box, tf.float32), tf.pad(mask, tf.stack([begin, image_size - end], axis=1))
+        mask = tf.pad(probabilities > regions.threshold, tf.stack([begin, image_size - end], axis=1))
+        return _moved(box, begin), mask
 
     spec = tf.TensorSpec([4], tf.float32), tf.TensorSpec([None, None], tf.bool)
     # Without a detection map_fn cannot tell the size of a rendered mask.
@@ -47,9 +46,7 @@ def render_box_masks(roi_masks, rois, votes, image_size, mask_size, binary_thres
         rows = _overlaps(box[0], box[2], size[0], mask_size)
         columns = _overlaps(box[1], box[3], size[1], mask_size)
         mask = tf.cast(probabilities > regions.threshold, tf.float32)
-        covered = tf.matmul(tf.matmul(rows, mask), columns, transpose_b=True)
-        box = tf.where(box[2] > box[0], box + tf.tile(begin, [2]), 0)
-        return tf.cast(box, tf.float32), covered
+        return _moved(box, begin), tf.matmul(rows @ mask, columns, transpose_b=True)
 
     spec = tf.TensorSpec([4], tf.float32), tf.TensorSpec([mask_size, mask_size], tf.float32)
     return tf.map_fn(render, regions.usable(votes), fn_output_signature=spec, parallel_iterations=PARALLEL)
@@ -158,6 +155,11 @@ def _tight_box(probabilities, threshold):
     return tf.stack([edges[0][0], edges[1][0], edges[0][1], edges[1][1]])
 
 
+def _moved(box, begin):
+    """Returns a box [4] int32 as float32, from pixels that are counted from `begin` (y, x); an empty one is zeros."""
+    return tf.cast(tf.where(box[2] > box[0], box + tf.tile(begin, [2]), 0), tf.float32)
+
+
 def _overlaps(begin, end, num_pixels, num_cells):
     """How much of each cell of a grid each pixel covers along one axis.
 
@@ -170,7 +172,7 @@ def _overlaps(begin, end, num_pixels, num_cells):
         [num_cells, num_pixels] float32; a row sums to 1, or to 0 if the grid is empty.
     """
     # A pixel is `num_cells` units long, and a cell as many as there are pixels in the grid: all edges are whole.
-    pixels = tf.cast((tf.range(num_pixels) - begin) * num_cells, tf.float32)
+    pixels = tf.cast(tf.range(num_pixels) - begin, tf.float32) * num_cells
     extent = tf.cast(end - begin, tf.float32)
     cells = tf.range(num_cells, dtype=tf.float32)[:, None] * extent
     overlaps = tf.minimum(pixels + num_cells, cells + extent) - tf.maximum(pixels, cells)
