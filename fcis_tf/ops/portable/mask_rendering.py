@@ -93,9 +93,11 @@ class _Regions:
         # Without voters the least is the greatest integer there is.
         end = tf.maximum(tf.reduce_max(pixels[:, 2:], axis=0), 0)
         begin = tf.minimum(tf.reduce_min(pixels[:, :2], axis=0), end)
-        rows = self._interpolation_weights(boxes[:, 0], boxes[:, 2], begin[0], end[0])
-        columns = self._interpolation_weights(boxes[:, 1], boxes[:, 3], begin[1], end[1])
-        columns = tf.transpose(columns, [1, 2, 0])
+        y, x = (tf.cast(tf.range(begin[axis], end[axis]), tf.float32) + 0.5 for axis in range(2))
+        cells = tf.range(self._cells, dtype=tf.float32)
+        # [height, V, P] and [V, P, width], the order in which they are multiplied.
+        rows = _interpolation_weights(boxes[:, 0, None], boxes[:, 2, None], y[:, None, None], cells)
+        columns = _interpolation_weights(boxes[:, 1, None, None], boxes[:, 3, None, None], x, cells[:, None])
         if self._threshold_first:
             return self._mean_of_thresholded(weights, rows, masks @ columns), begin, end
         # [height, V * P] by [V * P, width]
@@ -125,22 +127,23 @@ class _Regions:
         _, bands = tf.while_loop(lambda begin, _: begin < height, add, (0, bands), parallel_iterations=1)
         return tf.cond(height > 0, bands.concat, lambda: tf.zeros([0, width]))
 
-    def _interpolation_weights(self, low, high, begin, end):
-        """How much each cell of the masks contributes to each pixel along one axis.
 
-        Args:
-            low, high: [V] float32, the boxes' edges in pixels.
-            begin, end: int32, the pixels.
+def _interpolation_weights(low, high, centres, cells):
+    """How much each cell of a mask contributes to each pixel along one axis; the arguments broadcast.
 
-        Returns:
-            [end - begin, V, P] float32; of a pixel whose centre is inside a box they sum to 1, else to 0.
-        """
-        centres = tf.cast(tf.range(begin, end), tf.float32)[:, None] + 0.5
-        cells = tf.cast(self._cells, tf.float32)
-        positions = tf.clip_by_value((centres - low) / (high - low) * cells - 0.5, 0.0, cells - 1.0)
-        # Outside the box so far away from all cells that their weights are 0.
-        positions = tf.where((low <= centres) & (centres < high), positions, -2.0)
-        return tf.nn.relu(1.0 - tf.abs(positions[..., None] - tf.range(cells)))
+    Args:
+        low, high: float32, the boxes' edges in pixels.
+        centres: float32, the pixels' centres.
+        cells: float32, the indices of all cells, [P] or [P, 1].
+
+    Returns:
+        float32; of a pixel whose centre is inside a box they sum to 1, else to 0.
+    """
+    count = tf.cast(tf.size(cells), tf.float32)
+    positions = tf.clip_by_value((centres - low) / (high - low) * count - 0.5, 0.0, count - 1.0)
+    # Outside the box so far away from all cells that their weights are 0.
+    positions = tf.where((low <= centres) & (centres < high), positions, -2.0)
+    return tf.nn.relu(1.0 - tf.abs(positions - cells))
 
 
 def _tight_box(probabilities, threshold):
