@@ -1,7 +1,7 @@
 // Vectors of floats, and memory for them, for loops that are compiled once for every instruction set.
 //
-// Vectors are the compiler's own, of 16 floats: one AVX-512 register, two of AVX2, four of SSE or NEON. Everything is in
-// the namespace FCIS_TF_ISA, and in no other file's: the linker must not take one instruction set's code for another.
+// Vectors are the compiler's own, of 16 floats: one AVX-512 register, two of AVX2, four of SSE or NEON. Everything is
+// in the namespace FCIS_TF_ISA, and in no other file's: the linker must not take one instruction set's code for another.
 
 #ifndef FCIS_TF_OPS_CC_KERNELS_CPU_VECTORS_H_
 #define FCIS_TF_OPS_CC_KERNELS_CPU_VECTORS_H_
