@@ -3,10 +3,13 @@
 from fcis_tf.inference.coco_results import coco_results
 from fcis_tf.inference.detect import detect
 from fcis_tf.inference.detector import Detector
+from fcis_tf.inference.find_detections import find_detections
+from fcis_tf.inference.frozen_weights import frozen_weights
 from fcis_tf.inference.instances import Instances, render_instances
 from fcis_tf.inference.mask_voting import mask_voting
 from fcis_tf.inference.predictor import Predictor
 from fcis_tf.inference.render_masks import render_masks
+from fcis_tf.inference.score_regions import score_regions
 
 __all__ = [
     "Detector",
@@ -14,7 +17,10 @@ __all__ = [
     "Predictor",
     "coco_results",
     "detect",
+    "find_detections",
+    "frozen_weights",
     "mask_voting",
     "render_instances",
     "render_masks",
+    "score_regions",
 ]

@@ -38,14 +38,13 @@ _DETECTIONS = {
 _SIZE = tf.TensorSpec([2], tf.int32)
 
 
-@tf.function(input_signature=[_DETECTIONS, _SIZE, _SIZE, tf.TensorSpec([]), tf.TensorSpec([], tf.bool)])
-def render_instances(detections, image_size, original_size, binary_threshold, threshold_first):
-    """Renders the detections of one image at the image's original resolution.
+@tf.function(input_signature=[_DETECTIONS, _SIZE, tf.TensorSpec([]), tf.TensorSpec([], tf.bool)])
+def render_instances(detections, image_size, binary_threshold, threshold_first):
+    """Renders the detections of one image at the image's resolution.
 
     Args:
-        detections: what `detect` returns, of one image: without the leading dimension.
-        image_size: [2] int32, height and width that the image was resized to, without padding.
-        original_size: [2] int32, height and width of the image itself.
+        detections: what `find_detections` returns, of one image: without the leading dimension.
+        image_size: [2] int32, height and width of the image in whose pixels they are.
         binary_threshold: pixels of greater probability are the instance's.
         threshold_first: see `render_masks`.
 
@@ -53,9 +52,8 @@ def render_instances(detections, image_size, original_size, binary_threshold, th
         Instances of tensors. Detections whose masks are empty, such as those smaller than a pixel, are left out.
     """
     count = detections["num_detections"]
-    scale = tf.cast(original_size, tf.float32) / tf.cast(image_size, tf.float32)
-    rois, votes = detections["rois"] * tf.tile(scale, [2]), detections["votes"][:count]
-    masks = render_masks(detections["roi_masks"], rois, votes, original_size, binary_threshold, threshold_first)
+    rois, votes = detections["rois"], detections["votes"][:count]
+    masks = render_masks(detections["roi_masks"], rois, votes, image_size, binary_threshold, threshold_first)
     not_empty = tf.reduce_any(masks, axis=[1, 2])
     masks = tf.boolean_mask(masks, not_empty)
     return Instances(

@@ -78,7 +78,7 @@ class PictureWriter:
         return self._model.propose(images, image_sizes)
 
     def _render(self, detections, size, binary_threshold, threshold_first):
-        instances = render_instances(detections, size, size, binary_threshold, threshold_first)
+        instances = render_instances(detections, size, binary_threshold, threshold_first)
         return Instances(*(tensor.numpy() for tensor in instances))
 
     def _draw_found(self, image, found):
