@@ -9,7 +9,7 @@ from fcis_tf.compatibility import check_same_classes
 from fcis_tf.config import load_config
 from fcis_tf.data import load_dataset
 from fcis_tf.evaluation import evaluate, metrics_table
-from fcis_tf.inference import Detector
+from fcis_tf.inference import Predictor
 from fcis_tf.json_file import write_json
 from fcis_tf.model_directory import load_trained
 
@@ -35,7 +35,7 @@ def main():
         source.class_names, "data.eval", trained.class_names, f"the network in {arguments.model_dir}"
     )
 
-    metrics = evaluate(Detector(trained.model, config.inference), source, config)
+    metrics = evaluate(Predictor(trained.model, config, freeze=True), source, config)
     print(f"{arguments.model_dir}, step {trained.step}, on data.eval of {arguments.config}\n\n{metrics_table(metrics)}")
     write_json(metrics.as_json(), arguments.model_dir / "metrics.json")
 

@@ -10,18 +10,18 @@ SIZE_MULTIPLE = 16
 
 
 def prepare_image(image, short_side, long_side):
-    """Resizes an image and subtracts the mean colour.
+    """Resizes an image, or several of one size, and subtracts the mean colour.
 
     Args:
-        image: [H, W, 3] uint8 RGB.
+        image: [H, W, 3] or [N, H, W, 3] uint8 RGB.
         short_side: the shorter side becomes this many pixels,
         long_side: unless the longer one would become more than this.
 
     Returns:
-        image: [h, w, 3] float32 RGB, the mean subtracted.
+        image: [h, w, 3] or [N, h, w, 3] float32 RGB, the mean subtracted.
         scale: [2] float32 (h / H, w / W), which brings boxes from `image`'s pixels to the result's.
     """
-    original_size = tf.cast(tf.shape(image)[:2], tf.float32)
+    original_size = tf.cast(tf.shape(image)[-3:-1], tf.float32)
     factor = tf.minimum(short_side / tf.reduce_min(original_size), long_side / tf.reduce_max(original_size))
     size = tf.maximum(tf.round(original_size * factor), 1)
     resized = tf.image.resize(image, tf.cast(size, tf.int32), method="bilinear", antialias=False)
@@ -29,15 +29,14 @@ def prepare_image(image, short_side, long_side):
 
 
 def pad_image(image):
-    """Pads an image with zeros on the right and bottom, to sides that are multiples of SIZE_MULTIPLE.
+    """Pads an image, or several of one size, with zeros on the right and bottom, to multiples of SIZE_MULTIPLE.
 
     Args:
-        image: [h, w, 3] float32.
+        image: [h, w, 3] or [N, h, w, 3] float32.
 
     Returns:
-        [H, W, 3] float32.
+        [H, W, 3] or [N, H, W, 3] float32.
     """
-    size = tf.shape(image)[:2]
-    rest = -size % SIZE_MULTIPLE
-    padded = tf.pad(image, [[0, rest[0]], [0, rest[1]], [0, 0]])
-    return tf.ensure_shape(padded, [None, None, 3])
+    rest = -tf.shape(image)[-3:-1] % SIZE_MULTIPLE
+    padding = [[0, 0]] * (len(image.shape) - 3) + [[0, rest[0]], [0, rest[1]], [0, 0]]
+    return tf.ensure_shape(tf.pad(image, padding), [None] * (len(image.shape) - 1) + [3])

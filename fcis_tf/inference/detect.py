@@ -1,4 +1,4 @@
-"""From the network's outputs to detections, in the graph."""
+"""From scored regions of interest to detections, in the graph."""
 
 import tensorflow as tf
 
@@ -7,17 +7,13 @@ from fcis_tf.inference.mask_voting import voting_weights
 from fcis_tf.inference.non_maximum_suppression import select_detections
 
 
-def detect(outputs, image_sizes, inference_config):
+def detect(regions, image_sizes, inference_config):
     """Selects detections and the regions of interest that make their masks (FCIS section 3.4).
 
-    Without mask voting a detection's mask is that of its region alone. The network gives a region's mask for its most
-    probable foreground class; if the region is kept for several classes the mask serves all of them, as in the paper's
-    authors' code.
+    Without mask voting a detection's mask is that of its region alone.
 
     Args:
-        outputs: the model's outputs for a batch of N images: `rois` [N, R, 4] float32 in pixels of the padded images
-            (R > 0), `rois_valid` [N, R] bool, `class_logits` [N, R, C + 1] float32 with the background first, and
-            `mask_logits` [N, R, P, P, 2] float32 (outside, inside).
+        regions: of a batch of N images, as `score_regions` returns them; R > 0.
         image_sizes: [N, 2] int32, height and width of each image without its padding; boxes are clipped to it.
         inference_config: an InferenceConfig; gives `score_threshold`, `nms_threshold`, `max_detections` (D), and
             `mask_voting` with its `merge_threshold`.
@@ -33,22 +29,21 @@ def detect(outputs, image_sizes, inference_config):
             votes: [N, D, R] float32, how much each region counts for each detection's mask; see `render_masks`.
     """
     config = inference_config
-    rois, valid = clip(outputs["rois"], image_sizes), outputs["rois_valid"]
-    class_probs = tf.nn.softmax(outputs["class_logits"])
-    regions, classes, scores = select_detections(
+    rois, valid, class_probs = clip(regions["rois"], image_sizes), regions["rois_valid"], regions["class_probs"]
+    selected, classes, scores = select_detections(
         rois, valid, class_probs, config.score_threshold, config.nms_threshold, config.max_detections
     )
     kept = scores > 0
     if config.mask_voting:
-        votes = voting_weights(rois, valid, class_probs, regions, classes, config.merge_threshold)
+        votes = voting_weights(rois, valid, class_probs, selected, classes, config.merge_threshold)
     else:
-        votes = tf.where(kept[..., None], tf.one_hot(regions, tf.shape(rois)[1]), 0.0)
+        votes = tf.where(kept[..., None], tf.one_hot(selected, tf.shape(rois)[1]), 0.0)
     return {
-        "boxes": tf.where(kept[..., None], tf.gather(rois, regions, batch_dims=1), 0.0),
+        "boxes": tf.where(kept[..., None], tf.gather(rois, selected, batch_dims=1), 0.0),
         "scores": scores,
         "classes": classes,
         "num_detections": tf.reduce_sum(tf.cast(kept, tf.int32), axis=1),
         "rois": rois,
-        "roi_masks": tf.nn.softmax(outputs["mask_logits"])[..., 1],
+        "roi_masks": regions["mask_probs"],
         "votes": votes,
     }

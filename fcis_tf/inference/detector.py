@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from fcis_tf.inference.detect import detect
+from fcis_tf.inference.score_regions import score_regions
 
 
 class Detector:
@@ -27,6 +28,5 @@ class Detector:
         Returns:
             What `detect` returns.
         """
-        second_pass = self._inference_config.second_pass
-        outputs = self._model(images, image_sizes, second_pass=second_pass, training=False)
-        return detect(outputs, image_sizes, self._inference_config)
+        regions = score_regions(self._model, images, image_sizes, self._inference_config.second_pass)
+        return detect(regions, image_sizes, self._inference_config)

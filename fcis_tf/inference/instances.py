@@ -45,24 +45,22 @@ def instance_renderer(binary_threshold, threshold_first):
         binary_threshold, threshold_first: see `render_instances`.
 
     Returns:
-        A function of the `detections`, `image_size` and `original_size` of `render_instances` that returns what it
-        does.
+        A function of the `detections` and the `image_size` of `render_instances` that returns what it does.
     """
 
-    @tf.function(input_signature=[_DETECTIONS, _SIZE, _SIZE])
-    def render(detections, image_size, original_size):
-        return render_instances(detections, image_size, original_size, binary_threshold, threshold_first)
+    @tf.function(input_signature=[_DETECTIONS, _SIZE])
+    def render(detections, image_size):
+        return render_instances(detections, image_size, binary_threshold, threshold_first)
 
     return render
 
 
-def render_instances(detections, image_size, original_size, binary_threshold, threshold_first):
-    """Renders the detections of one image at the image's original resolution.
+def render_instances(detections, image_size, binary_threshold, threshold_first):
+    """Renders the detections of one image at the image's resolution.
 
     Args:
-        detections: what `detect` returns, of one image: without the leading dimension.
-        image_size: [2] int32, height and width that the image was resized to, without padding.
-        original_size: [2] int32, height and width of the image itself.
+        detections: what `find_detections` returns, of one image: without the leading dimension.
+        image_size: [2] int32, height and width of the image in whose pixels they are.
         binary_threshold: pixels of greater probability are the instance's.
         threshold_first: see `render_masks`; a Python bool.
 
@@ -70,9 +68,8 @@ def render_instances(detections, image_size, original_size, binary_threshold, th
         Instances of tensors. Detections whose masks are empty, such as those smaller than a pixel, are left out.
     """
     count = detections["num_detections"]
-    scale = tf.cast(original_size, tf.float32) / tf.cast(image_size, tf.float32)
-    rois, votes = detections["rois"] * tf.tile(scale, [2]), detections["votes"][:count]
     thresholding = {"binary_threshold": binary_threshold, "threshold_first": threshold_first}
-    boxes, masks = render_masks(detections["roi_masks"], rois, votes, original_size, **thresholding)
+    roi_masks, rois, votes = detections["roi_masks"], detections["rois"], detections["votes"][:count]
+    boxes, masks = render_masks(roi_masks, rois, votes, image_size, **thresholding)
     classes, scores = detections["classes"][:count], detections["scores"][:count]
     return Instances(*leave_out_empty(boxes, classes, scores, masks))

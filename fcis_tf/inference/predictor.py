@@ -1,14 +1,16 @@
 """Instances of a photograph, with a trained network."""
 
+import contextlib
+
 import tensorflow as tf
 
-from fcis_tf.data import pad_image, prepare_image
-from fcis_tf.inference.detector import Detector
+from fcis_tf.inference.find_detections import find_detections
+from fcis_tf.inference.frozen_weights import frozen_weights
 from fcis_tf.inference.instances import Instances, render_instances
 
 
 class Predictor:
-    """Finds the instances in images of any size.
+    """Finds the instances in images of any size; all share one compiled graph.
 
     Example:
         predictor = Predictor(trained.model, trained.config)
@@ -16,10 +18,19 @@ class Predictor:
         print([trained.class_names[label - 1] for label in instances.classes])
     """
 
-    def __init__(self, model, config):
-        """Takes the network, an FCIS, and its Config, whose sections `data` and `inference` say how to use it."""
-        self._detector = Detector(model, config.inference)
+    def __init__(self, model, config, freeze=False):
+        """Makes a predictor; its graph is compiled with the first image.
+
+        Args:
+            model: FCIS.
+            config: the Config whose sections `data` and `inference` say how to use it.
+            freeze: whether to take the weights as they are at the first image, for ever. Every image is then faster,
+                and the first one slower: worth it for some dozens of images. Without it, a network that is still
+                trained is used as it is at each image.
+        """
+        self._model = model
         self._config = config
+        self._freeze = freeze
 
     def predict(self, image):
         """Finds the instances in one image.
@@ -34,11 +45,10 @@ class Predictor:
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
     def _predict(self, image):
-        resized, _ = prepare_image(image, self._config.data.short_side, self._config.data.long_side)
-        size = tf.shape(resized)[:2]
-        batch = self._detector(pad_image(resized)[None], size[None])
+        with frozen_weights(self._model) if self._freeze else contextlib.nullcontext():
+            batch = find_detections(self._model, image[None], self._config)
         detections = {name: values[0] for name, values in batch.items()}
         inference = self._config.inference
         return render_instances(
-            detections, size, tf.shape(image)[:2], inference.binary_threshold, inference.threshold_first
+            detections, tf.shape(image)[:2], inference.binary_threshold, inference.threshold_first
         )

@@ -63,7 +63,7 @@ class PictureWriter:
         image = np.clip(batch["images"].numpy() + IMAGE_MEAN, 0, 255).round().astype(np.uint8)[: size[0], : size[1]]
         detections = self._detector(batch["images"][None], size[None])
         detections = {name: values[0] for name, values in detections.items()}
-        found = _as_numpy(self._render_found(detections, size, size))
+        found = _as_numpy(self._render_found(detections, size))
 
         both = np.concatenate([self._draw_found(image, found), self._draw_truth(image, batch)], axis=1)
         valid = maps["proposals_valid"][0].numpy()
@@ -94,7 +94,7 @@ class PictureWriter:
             "roi_masks": tf.cast(batch["masks"], tf.float32),
             "votes": tf.eye(tf.shape(batch["boxes"])[0]),
         }
-        truth = _as_numpy(self._render_truth(truth, batch["image_sizes"], batch["image_sizes"]))
+        truth = _as_numpy(self._render_truth(truth, batch["image_sizes"]))
         return draw_instances(image, truth.boxes, truth.classes, None, truth.masks, self._class_names)
 
     def _draw_score_maps(self, image, score_maps, box, label):

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from fcis_tf.compatibility import check_same_classes
 from fcis_tf.data import load_dataset, training_batches
 from fcis_tf.errors import UserError
-from fcis_tf.inference import Detector
+from fcis_tf.inference import Detector, Predictor
 from fcis_tf.model_directory import (
     build_model,
     check_before_training,
@@ -70,9 +70,8 @@ def train(config, model_dir, resume=True, progress=True):
     describe_run(model_dir, config, source)
     steps = f"from step {first_step} to {training.steps}"
     _logger.info("training in %s, %s; watch it with: tensorboard --logdir %s", model_dir, steps, model_dir)
-    detector = Detector(model, config.inference)
-    evaluator = Evaluator(detector, evaluation_source, config, model_dir)
-    pictures = PictureWriter(model, detector, evaluation_source, config, model_dir, step)
+    evaluator = Evaluator(Predictor(model, config), evaluation_source, config, model_dir)
+    pictures = PictureWriter(model, Detector(model, config.inference), evaluation_source, config, model_dir, step)
     with (
         tqdm(total=training.steps, initial=first_step, desc="train", unit=" steps", disable=not progress) as bar,
         # Orbit prints a running account of its own.

@@ -76,6 +76,17 @@ def test_mean_is_subtracted_and_padding_is_zero():
     assert not padded[:, 50:].numpy().any()
 
 
+def test_images_of_one_size_are_prepared_together():
+    images = tf.constant(np.random.default_rng(0).integers(0, 256, (2, 50, 70, 3), np.uint8))
+    together, scale = prepare_image(images, 48, 80)
+    padded = pad_image(together)
+    for i in range(2):
+        alone, its_scale = prepare_image(images[i], 48, 80)
+        np.testing.assert_array_equal(together[i], alone)
+        np.testing.assert_array_equal(scale, its_scale)
+        np.testing.assert_array_equal(padded[i], pad_image(alone))
+
+
 # Batches
 
 

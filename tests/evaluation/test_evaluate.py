@@ -1,4 +1,4 @@
-"""Evaluation on a data set, with detectors that know the truth."""
+"""Evaluation on a data set, with predictors that know the truth."""
 
 import json
 
@@ -7,17 +7,16 @@ import pytest
 import tensorflow as tf
 
 from fcis_tf.config import Config
-from fcis_tf.data import evaluation_batches, load_dataset
+from fcis_tf.data import load_dataset
 from fcis_tf.evaluation import evaluate, metrics_table
+from fcis_tf.inference import Instances, render_instances
 from fcis_tf.training.evaluator import Evaluator
 from tests.data.voc_folders import LABELS, write_sbd, write_voc
 
 SCENES = {"format": "digits", "split": "eval", "scenes": 3, "height": 128, "width": 160, "max_digits": 4}
 CONFIG = Config.model_validate(
     {
-        "data": {"train": SCENES, "eval": SCENES, "short_side": 256, "long_side": 400},
-        # Crops of the visible part of a digit end in half-covered pixels.
-        "inference": {"binary_threshold": 0.5},
+        "data": {"train": SCENES, "eval": SCENES},
     }
 )
 
@@ -27,32 +26,32 @@ def source():
     return load_dataset(CONFIG.data.eval, CONFIG.data.mask_size)
 
 
-def detector_from(source, batch_size, change, config=CONFIG):
-    """A detector that answers with the ground truth after `change` of each batch of it."""
-    batches = iter(evaluation_batches(source, config.data, batch_size))
+class TruePredictor:
+    """A predictor that answers with the ground truth after `change` of each image's detections."""
 
-    def detector(images, image_sizes):
-        batch = next(batches)
-        np.testing.assert_array_equal(images, batch["images"])
-        np.testing.assert_array_equal(image_sizes, batch["image_sizes"])
+    def __init__(self, source, change=lambda detections: detections):
+        self._examples = iter(source.examples(tf.data.Dataset.range(source.size)))
+        self._change = change
+
+    def predict(self, image):
+        example = next(self._examples)
+        np.testing.assert_array_equal(image, example["image"])
         detections = {
-            "boxes": batch["boxes"],
-            "scores": tf.cast(batch["classes"] > 0, tf.float32),
-            "classes": batch["classes"],
-            "num_detections": tf.reduce_sum(tf.cast(batch["classes"] > 0, tf.int32), axis=1),
-            "rois": batch["boxes"],
-            "roi_masks": tf.cast(batch["masks"], tf.float32),
-            "votes": tf.eye(tf.shape(batch["boxes"])[1], batch_shape=[batch_size]),
+            "boxes": example["boxes"],
+            "scores": tf.ones_like(example["classes"], tf.float32),
+            "classes": example["classes"],
+            "num_detections": tf.size(example["classes"]),
+            "rois": example["boxes"],
+            "roi_masks": tf.cast(example["masks"], tf.float32),
+            "votes": tf.eye(tf.size(example["classes"])),
         }
-        return change(detections)
+        # Crops of the visible part of a digit end in half-covered pixels.
+        instances = render_instances(self._change(detections), tf.shape(image)[:2], 0.5, False)
+        return Instances(*(tensor.numpy() for tensor in instances))
 
-    return detector
 
-
-@pytest.mark.parametrize("batch_size", [1, 2])
-def test_perfect_detections(source, batch_size):
-    detector = detector_from(source, batch_size, lambda detections: detections)
-    metrics = evaluate(detector, source, CONFIG, progress=False, batch_size=batch_size)
+def test_perfect_detections(source):
+    metrics = evaluate(TruePredictor(source), source, CONFIG, progress=False)
     assert list(metrics.summary) == ["segm", "bbox"]
     for values in metrics.summary.values():
         assert list(values) == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
@@ -67,7 +66,7 @@ def test_no_detections(source):
     def forget(detections):
         return detections | {"num_detections": tf.zeros_like(detections["num_detections"])}
 
-    metrics = evaluate(detector_from(source, 1, forget), source, CONFIG, progress=False)
+    metrics = evaluate(TruePredictor(source, forget), source, CONFIG, progress=False)
     assert metrics.summary["segm"]["AP"] == metrics.summary["bbox"]["AP50"] == 0
 
 
@@ -75,7 +74,7 @@ def test_wrong_classes(source):
     def confuse(detections):
         return detections | {"classes": detections["classes"] % 10 + 1}
 
-    metrics = evaluate(detector_from(source, 1, confuse), source, CONFIG, progress=False)
+    metrics = evaluate(TruePredictor(source, confuse), source, CONFIG, progress=False)
     assert metrics.summary["segm"]["AP"] < 0.2
 
 
@@ -84,14 +83,14 @@ def test_half_masks_halve_masks_and_their_tight_boxes_alike(source):
         left = tf.range(CONFIG.data.mask_size) < CONFIG.data.mask_size // 2
         return detections | {"roi_masks": detections["roi_masks"] * tf.cast(left, tf.float32)}
 
-    metrics = evaluate(detector_from(source, 1, cut), source, CONFIG, progress=False)
+    metrics = evaluate(TruePredictor(source, cut), source, CONFIG, progress=False)
     assert metrics.summary["segm"]["AP75"] < 0.2
     assert metrics.summary["bbox"]["AP75"] < 0.2
 
 
 def test_the_table_shows_the_summary_and_every_class(source, capsys):
-    detector = detector_from(source, 1, lambda detections: detections)
-    metrics = evaluate(detector, source, CONFIG, progress=False)
+    predictor = TruePredictor(source)
+    metrics = evaluate(predictor, source, CONFIG, progress=False)
     assert not capsys.readouterr().out
     lines = metrics_table(metrics).splitlines()
     assert lines[0].split() == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
@@ -111,19 +110,19 @@ def voc_config(request, tmp_path):
     else:
         write_voc(tmp_path, val=names)
     dataset = {"format": request.param, "root": tmp_path, "split": "val"}
-    data = {"train": dataset, "eval": dataset, "short_side": 80, "long_side": 160}
-    return Config.model_validate({"data": data, "inference": {"binary_threshold": 0.5}})
+    data = {"train": dataset, "eval": dataset, }
+    return Config.model_validate({"data": data})
 
 
 def keep_persons(detections):
     persons = tf.cast(detections["classes"] == LABELS[0], tf.float32)
-    return detections | {"roi_masks": detections["roi_masks"] * persons[..., None, None]}
+    return detections | {"roi_masks": detections["roi_masks"] * persons[:, None, None]}
 
 
 def test_vocs_metric_is_reported_on_voc(voc_config):
     source = load_dataset(voc_config.data.eval, voc_config.data.mask_size)
-    detector = detector_from(source, 1, keep_persons, voc_config)
-    metrics = evaluate(detector, source, voc_config, progress=False)
+    predictor = TruePredictor(source, keep_persons)
+    metrics = evaluate(predictor, source, voc_config, progress=False)
     assert metrics.summary["segm"]["AP50"] == pytest.approx(0.5)
     classes = dict.fromkeys(source.class_names, -1) | {"person": 1, "horse": 0}
     expected = {"mAP50": 0.5, "mAP70": 0.5, "class_ap50": classes, "class_ap70": classes}
@@ -138,7 +137,7 @@ def test_vocs_metric_is_reported_on_voc(voc_config):
 
 def test_vocs_means_are_curves_during_training(voc_config, tmp_path):
     source = load_dataset(voc_config.data.eval, voc_config.data.mask_size)
-    evaluator = Evaluator(detector_from(source, 1, keep_persons, voc_config), source, voc_config, tmp_path)
+    evaluator = Evaluator(TruePredictor(source, keep_persons), source, voc_config, tmp_path)
     values = evaluator.evaluate(-1)
     assert {name: value for name, value in values.items() if name.startswith("voc")} == {
         "voc/mAP50": 0.5,
@@ -149,5 +148,5 @@ def test_vocs_means_are_curves_during_training(voc_config, tmp_path):
 
 
 def test_vocs_metric_is_not_reported_elsewhere(source):
-    metrics = evaluate(detector_from(source, 1, lambda detections: detections), source, CONFIG, progress=False)
+    metrics = evaluate(TruePredictor(source), source, CONFIG, progress=False)
     assert metrics.voc is None and metrics.as_json() == metrics.summary

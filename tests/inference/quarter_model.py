@@ -9,11 +9,13 @@ class QuarterModel:
     Attributes:
         second_pass: whether it was last asked for a second pass.
         traces: how many times it was called from Python.
+        variables: none.
     """
 
     def __init__(self):
         self.second_pass = None
         self.traces = 0
+        self.variables = []
 
     def __call__(self, images, image_sizes, second_pass, training):
         assert not training

@@ -17,8 +17,8 @@ def random_outputs(rng, images, rois, classes, side=3):
     return {
         "rois": np.concatenate([low, high], axis=-1).astype(np.float32),
         "rois_valid": rng.uniform(size=(images, rois)) < 0.9,
-        "class_logits": rng.normal(0, 2, (images, rois, classes + 1)).astype(np.float32),
-        "mask_logits": rng.normal(size=(images, rois, side, side, 2)).astype(np.float32),
+        "class_probs": softmax(rng.normal(0, 2, (images, rois, classes + 1))).astype(np.float32),
+        "mask_probs": rng.uniform(size=(images, rois, side, side)).astype(np.float32),
     }
 
 
@@ -39,11 +39,10 @@ def iou(a, b):
     return overlap / (np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - overlap)
 
 
-def slow_selection(boxes, valid, logits, config):
+def slow_selection(boxes, valid, probabilities, config):
     """Every class on its own, then the best of all: a list of (score, class, region)."""
-    probabilities = softmax(logits)
     kept = []
-    for label in range(1, logits.shape[1]):
+    for label in range(1, probabilities.shape[1]):
         scores = probabilities[:, label]
         of_class = []
         for roi in np.argsort(-scores):
@@ -71,8 +70,8 @@ def test_selects_as_suppression_of_every_class_on_its_own(seed, images, rois, cl
     detections = run_detect(outputs, config)
 
     for i in range(images):
-        boxes, valid, logits = (outputs[name][i] for name in ("rois", "rois_valid", "class_logits"))
-        expected = slow_selection(boxes, valid, logits, config)
+        boxes, valid, probabilities = (outputs[name][i] for name in ("rois", "rois_valid", "class_probs"))
+        expected = slow_selection(boxes, valid, probabilities, config)
         count = detections["num_detections"][i]
         assert count == len(expected)
         np.testing.assert_array_equal(detections["classes"][i, :count], [label for _, label, _ in expected])
@@ -81,7 +80,7 @@ def test_selects_as_suppression_of_every_class_on_its_own(seed, images, rois, cl
         np.testing.assert_array_equal(detections["boxes"][i, :count], boxes[chosen])
         np.testing.assert_array_equal(detections["votes"][i, :count], np.eye(rois)[chosen])
         np.testing.assert_array_equal(detections["rois"][i], boxes)
-        np.testing.assert_allclose(detections["roi_masks"][i], softmax(outputs["mask_logits"][i])[..., 1], rtol=1e-5)
+        np.testing.assert_array_equal(detections["roi_masks"][i], outputs["mask_probs"][i])
 
 
 def test_pads_with_zeros():
@@ -98,7 +97,7 @@ def test_pads_with_zeros():
 def test_one_region_may_be_kept_for_two_classes():
     outputs = random_outputs(np.random.default_rng(0), images=1, rois=1, classes=2)
     outputs["rois_valid"][:] = True
-    outputs["class_logits"][:] = [-9.0, 1.0, 1.5]
+    outputs["class_probs"][:] = [0.1, 0.4, 0.5]
     detections = run_detect(outputs, InferenceConfig(mask_voting=False, max_detections=5))
 
     np.testing.assert_array_equal(detections["classes"][0], [2, 1, 0, 0, 0])
@@ -130,8 +129,8 @@ def test_one_graph_serves_every_shape():
             {
                 "rois": tf.TensorSpec([None, None, 4]),
                 "rois_valid": tf.TensorSpec([None, None], tf.bool),
-                "class_logits": tf.TensorSpec([None, None, None]),
-                "mask_logits": tf.TensorSpec([None, None, None, None, 2]),
+                "class_probs": tf.TensorSpec([None, None, None]),
+                "mask_probs": tf.TensorSpec([None, None, None, None]),
             },
             tf.TensorSpec([None, 2], tf.int32),
         ]

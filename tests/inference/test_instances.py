@@ -24,14 +24,13 @@ def detections(boxes, count):
     }
 
 
-def render(boxes, count, image_size, original_size):
-    of_image = detections(boxes, count)
-    instances = render_instances(of_image, tf.constant(image_size), tf.constant(original_size), 0.4, False)
+def render(boxes, count, image_size):
+    instances = render_instances(detections(boxes, count), tf.constant(image_size), 0.4, False)
     return Instances(*(tensor.numpy() for tensor in instances))
 
 
-def test_scales_boxes_to_the_original_image():
-    instances = render([[20, 30, 60, 90]], 1, image_size=(100, 120), original_size=(50, 40))
+def test_masks_have_the_resolution_of_the_image():
+    instances = render([[10, 10, 30, 30]], 1, image_size=(50, 40))
     np.testing.assert_array_equal(instances.boxes, [[10, 10, 30, 30]])
     expected = np.zeros((50, 40), bool)
     expected[10:30, 10:30] = True
@@ -41,7 +40,7 @@ def test_scales_boxes_to_the_original_image():
 
 def test_leaves_out_padding_and_empty_masks():
     boxes = [[0, 0, 5, 5], [3.6, 3.6, 4.4, 4.4], [2, 3, 5, 9], [0, 0, 9, 9]]
-    instances = render(boxes, 3, image_size=(10, 10), original_size=(10, 10))
+    instances = render(boxes, 3, image_size=(10, 10))
     np.testing.assert_array_equal(instances.classes, [1, 3])
     np.testing.assert_array_equal(instances.boxes, [boxes[0], boxes[2]])
     np.testing.assert_allclose(instances.scores, [0.9, 0.9 - 0.8 * 2 / 3], rtol=1e-6)
@@ -52,8 +51,7 @@ def test_boxes_are_tight_around_masks():
     quarter = np.zeros((1, SIDE, SIDE), np.float32)
     quarter[:, :2, 2:] = 1
     of_image["roi_masks"] = tf.constant(quarter)
-    size = tf.constant([8, 8])
-    instances = render_instances(of_image, size, size, 0.5, False)
+    instances = render_instances(of_image, tf.constant([8, 8]), 0.5, False)
     mask = instances.masks.numpy()[0]
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     tight = [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]
@@ -62,7 +60,7 @@ def test_boxes_are_tight_around_masks():
 
 
 def test_no_detections():
-    instances = render([[0, 0, 5, 5]], 0, image_size=(10, 10), original_size=(7, 9))
+    instances = render([[0, 0, 5, 5]], 0, image_size=(7, 9))
     assert instances.masks.shape == (0, 7, 9) and instances.boxes.shape == (0, 4)
     assert coco_results(instances, 1, [3]) == []
 
@@ -70,7 +68,7 @@ def test_no_detections():
 def test_one_graph_serves_any_number_of_instances_in_images_of_any_size():
     render = instance_renderer(0.4, False)
     for number, size in ((1, (10, 10)), (3, (31, 17)), (0, (5, 64)), (7, (1, 1))):
-        instances = render(detections([[0.0, 0.0, *size]] * number, number), tf.constant(size), tf.constant(size))
+        instances = render(detections([[0.0, 0.0, *size]] * number, number), tf.constant(size))
         assert instances.masks.shape == (number, *size)
     assert render.experimental_get_tracing_count() == 1
 

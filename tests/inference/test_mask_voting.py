@@ -99,13 +99,13 @@ def test_the_function_and_the_detector_find_the_same():
     rng = np.random.default_rng(3)
     corners = rng.uniform(0, 20, [10, 2])
     boxes = np.concatenate([corners, corners + rng.uniform(5, 20, [10, 2])], axis=-1).astype(np.float32)
-    class_logits, mask_logits = rng.normal(size=[10, 3]) * 2, rng.normal(size=[10, 4, 4, 2]) * 3
-    found = mask_voting(softmax(mask_logits)[..., 1], boxes, softmax(class_logits), (40, 40), **LIMITS)
-    outputs = {"rois": boxes, "rois_valid": np.ones(10, bool), "class_logits": class_logits, "mask_logits": mask_logits}
-    outputs = {
-        name: tf.cast(values[None], tf.bool if values.dtype == bool else tf.float32) for name, values in outputs.items()
+    class_probs, mask_probs = softmax(rng.normal(size=[10, 3]) * 2), rng.uniform(size=[10, 4, 4])
+    found = mask_voting(mask_probs, boxes, class_probs, (40, 40), **LIMITS)
+    regions = {"rois": boxes, "rois_valid": np.ones(10, bool), "class_probs": class_probs, "mask_probs": mask_probs}
+    regions = {
+        name: tf.cast(values[None], tf.bool if values.dtype == bool else tf.float32) for name, values in regions.items()
     }
-    detections = detect(outputs, tf.constant([[40, 40]]), InferenceConfig(**LIMITS))
+    detections = detect(regions, tf.constant([[40, 40]]), InferenceConfig(**LIMITS))
     count = len(found[1])
     assert count == detections["num_detections"][0] > 0
     np.testing.assert_array_equal(found[1], detections["classes"][0, :count])
