@@ -10,6 +10,7 @@ from fcis_tf.inference.mask_voting import mask_voting
 from fcis_tf.inference.predictor import Predictor
 from fcis_tf.inference.render_masks import render_masks
 from fcis_tf.inference.score_regions import score_regions
+from fcis_tf.inference.score_regions_in_views import score_regions_in_views
 
 __all__ = [
     "Detector",
@@ -23,4 +24,5 @@ __all__ = [
     "render_instances",
     "render_masks",
     "score_regions",
+    "score_regions_in_views",
 ]

@@ -13,7 +13,7 @@ class Instances(NamedTuple):
 
     Attributes:
         boxes: [D, 4] float32 (ymin, xmin, ymax, xmax), half-open, in pixels of the image: the tight boxes of the masks,
-            which is what the paper evaluates as boxes.
+            which is what the paper evaluates as boxes, unless the regions of interest themselves are asked for.
         classes: [D] int32 in 1..C.
         scores: [D] float32.
         masks: [D, H, W] bool, each with at least one pixel.
@@ -38,8 +38,10 @@ _DETECTIONS = {
 _SIZE = tf.TensorSpec([2], tf.int32)
 
 
-@tf.function(input_signature=[_DETECTIONS, _SIZE, tf.TensorSpec([]), tf.TensorSpec([], tf.bool)])
-def render_instances(detections, image_size, binary_threshold, threshold_first):
+@tf.function(
+    input_signature=[_DETECTIONS, _SIZE, tf.TensorSpec([]), tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.bool)]
+)
+def render_instances(detections, image_size, binary_threshold, threshold_first, boxes_of_rois=False):
     """Renders the detections of one image at the image's resolution.
 
     Args:
@@ -47,6 +49,7 @@ def render_instances(detections, image_size, binary_threshold, threshold_first):
         image_size: [2] int32, height and width of the image in whose pixels they are.
         binary_threshold: pixels of greater probability are the instance's.
         threshold_first: see `render_masks`.
+        boxes_of_rois: whether the instances' boxes are those of the detections, not those of the masks.
 
     Returns:
         Instances of tensors. Detections whose masks are empty, such as those smaller than a pixel, are left out.
@@ -56,8 +59,9 @@ def render_instances(detections, image_size, binary_threshold, threshold_first):
     masks = render_masks(detections["roi_masks"], rois, votes, image_size, binary_threshold, threshold_first)
     not_empty = tf.reduce_any(masks, axis=[1, 2])
     masks = tf.boolean_mask(masks, not_empty)
+    rois_kept = tf.boolean_mask(detections["boxes"][:count], not_empty)
     return Instances(
-        boxes=tight_boxes(masks),
+        boxes=tf.where(boxes_of_rois, rois_kept, tight_boxes(masks)),
         classes=tf.boolean_mask(detections["classes"][:count], not_empty),
         scores=tf.boolean_mask(detections["scores"][:count], not_empty),
         masks=masks,
