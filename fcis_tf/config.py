@@ -227,9 +227,9 @@ class InferenceConfig(Section):
     # What an instance's box is: masks for the tight box of its mask, as in the paper's COCO entry; rois for the region
     # of interest that it was detected as.
     boxes: Literal["masks", "rois"] = "masks"
-    # Short sides at which regions are scored, each region at the one where its area is nearest to 224 x 224 pixels.
-    # Proposals still come from data.short_side, and data.long_side grows in proportion. Empty for data.short_side alone;
-    # the paper's are 480, 576, 688, 864, 1200 and 1400.
+    # Short sides at which regions are scored, each region at the one where its area is nearest to 224 x 224 pixels;
+    # empty for data.short_side alone, which proposals come from in any case. data.long_side grows in proportion. The
+    # paper's are 480, 576, 688, 864, 1200 and 1400.
     test_scales: tuple[PositiveInt, ...] = ()
     # Score regions in the mirror image too, and average.
     horizontal_flip: bool = False

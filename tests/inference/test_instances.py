@@ -59,6 +59,15 @@ def test_boxes_are_tight_around_masks():
     assert tight == [0, 4, 4, 8]
 
 
+def test_boxes_are_the_detections_own_where_that_is_asked_for():
+    of_image = detections([[0, 0, 8, 8], [3.6, 3.6, 4.4, 4.4], [2, 2, 6, 6]], 3)
+    of_image["boxes"] = tf.constant([[0.5, 0.0, 7.5, 8.0], [3.6, 3.6, 4.4, 4.4], [2.0, 2.25, 6.0, 6.0]])
+    instances = render_instances(of_image, tf.constant([8, 8]), 0.5, False, boxes_of_rois=True)
+    # The second detection has no pixel.
+    np.testing.assert_array_equal(instances.boxes, of_image["boxes"].numpy()[[0, 2]])
+    assert instances.masks.shape == (2, 8, 8)
+
+
 def test_no_detections():
     instances = render([[0, 0, 5, 5]], 0, image_size=(7, 9))
     assert instances.masks.shape == (0, 7, 9) and instances.boxes.shape == (0, 4)
