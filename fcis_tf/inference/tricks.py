@@ -2,7 +2,8 @@
 
 TRICKS_HELP = (
     "Tricks that cost time but no training: --override inference.horizontal_flip=true, "
-    "--override inference.test_scales=[480,576,688,864,1200,1400], and more networks, each by a --model-dir of its own."
+    "--override 'inference.test_scales=[480, 576, 688, 864, 1200, 1400]', and more networks, each by a --model-dir of "
+    "its own."
 )
 
 
