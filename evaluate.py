@@ -1,27 +1,35 @@
 #!/usr/bin/env python
-"""Evaluates a trained network with COCO's metrics, and with PASCAL VOC's on VOC."""
+"""Evaluates a trained network, or an ensemble, with COCO's metrics, and with PASCAL VOC's on VOC."""
 
 import argparse
 from pathlib import Path
 
-from fcis_tf.command_line import add_override_argument, run_program
+from fcis_tf.command_line import add_model_dir_argument, add_override_argument, run_program
 from fcis_tf.compatibility import check_same_classes
 from fcis_tf.config import load_config
 from fcis_tf.data import load_dataset
 from fcis_tf.evaluation import evaluate, metrics_table
 from fcis_tf.inference import Predictor
+from fcis_tf.inference.tricks import TRICKS_HELP, tricks_in_use
 from fcis_tf.json_file import write_json
-from fcis_tf.model_directory import load_trained
+from fcis_tf.model_directory import load_ensemble
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
         description="Finds the instances in every image of data.eval, compares masks and boxes with the ground truth, "
-        "prints COCO's metrics, on VOC's or SBD's masks VOC's as well, and writes them to metrics.json in the model "
-        "directory.",
+        "prints COCO's metrics, on VOC's or SBD's masks VOC's as well, and writes them as JSON.",
+        epilog=TRICKS_HELP,
     )
     parser.add_argument("--config", required=True, type=Path, help="YAML file; its data.eval is evaluated on")
-    parser.add_argument("--model-dir", required=True, type=Path, help="directory that train.py wrote")
+    add_model_dir_argument(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where the metrics are written [metrics.json in the first model directory; with tricks or several "
+        "networks metrics_tricks.json]",
+    )
     add_override_argument(parser)
     return parser.parse_args()
 
@@ -29,15 +37,19 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     config = load_config(arguments.config, arguments.override)
-    trained = load_trained(arguments.model_dir, config)
+    ensemble = load_ensemble(arguments.model_dir, config)
+    first_dir, first = arguments.model_dir[0], ensemble[0]
     source = load_dataset(config.data.eval, config.data.mask_size, key="data.eval")
-    check_same_classes(
-        source.class_names, "data.eval", trained.class_names, f"the network in {arguments.model_dir}"
-    )
+    check_same_classes(source.class_names, "data.eval", first.class_names, f"the network in {first_dir}")
 
-    metrics = evaluate(Predictor(trained.model, config, freeze=True), source, config)
-    print(f"{arguments.model_dir}, step {trained.step}, on data.eval of {arguments.config}\n\n{metrics_table(metrics)}")
-    write_json(metrics.as_json(), arguments.model_dir / "metrics.json")
+    # Of several networks the weights could be more than a graph can hold as constants, 2 GB.
+    predictor = Predictor([trained.model for trained in ensemble], config, freeze=len(ensemble) == 1)
+    metrics = evaluate(predictor, source, config)
+    networks = [f"{path}, step {trained.step}" for path, trained in zip(arguments.model_dir, ensemble, strict=True)]
+    tricks = tricks_in_use(config.inference, len(ensemble))
+    with_tricks = f", with {', '.join(tricks)}" if tricks else ""
+    print(f"{', and '.join(networks)}, on data.eval of {arguments.config}{with_tricks}\n\n{metrics_table(metrics)}")
+    write_json(metrics.as_json(), arguments.out or first_dir / ("metrics_tricks.json" if tricks else "metrics.json"))
 
 
 if __name__ == "__main__":

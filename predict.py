@@ -4,19 +4,21 @@
 import argparse
 from pathlib import Path
 
-from fcis_tf.command_line import add_override_argument, run_program
+from fcis_tf.command_line import add_model_dir_argument, add_override_argument, run_program
 from fcis_tf.inference import Predictor
 from fcis_tf.inference.predict_files import predict_files
-from fcis_tf.model_directory import load_trained, read_config
+from fcis_tf.inference.tricks import TRICKS_HELP
+from fcis_tf.model_directory import load_ensemble, read_config
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
         description="Finds the instances in images; draws masks, classes and scores over each image, and writes all "
         "instances to instances.json as COCO results. Exit status 1 if an image could not be read.",
+        epilog=TRICKS_HELP,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", type=Path, help="image file: JPEG, PNG, GIF, BMP or WebP")
-    parser.add_argument("--model-dir", required=True, type=Path, help="directory that train.py wrote")
+    add_model_dir_argument(parser)
     parser.add_argument("--out", default=Path("predictions"), type=Path, help="directory to write to [%(default)s]")
     parser.add_argument(
         "--min-score", default=0.5, type=float, help="leave out instances of a lower score, in 0..1 [%(default)s]"
@@ -28,11 +30,11 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     overrides = [f"inference.score_threshold={arguments.min_score}", *arguments.override]
-    config = read_config(arguments.model_dir, overrides)
-    trained = load_trained(arguments.model_dir, config)
+    config = read_config(arguments.model_dir[0], overrides)
+    ensemble = load_ensemble(arguments.model_dir, config)
 
-    predictor = Predictor(trained.model, config)
-    names, ids = trained.class_names, trained.category_ids
+    predictor = Predictor([trained.model for trained in ensemble], config)
+    names, ids = ensemble[0].class_names, ensemble[0].category_ids
     count, failures = predict_files(predictor, arguments.images, arguments.out, names, ids)
     readable = len(arguments.images) - failures
     if readable:

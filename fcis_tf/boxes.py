@@ -65,6 +65,12 @@ def clip(boxes, image_sizes):
     return tf.clip_by_value(boxes, 0.0, limits)
 
 
+def mirror(boxes, width):
+    """Returns boxes [..., 4] as they lie in the image mirrored left and right, whose width is `width`, float32."""
+    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
+    return tf.stack([ymin, width - xmax, ymax, width - xmin], axis=-1)
+
+
 def tight_boxes(masks):
     """Returns the smallest boxes [D, 4], half-open, around masks [D, H, W] bool of at least one pixel each."""
     ymin, ymax = _extent(tf.reduce_any(masks, axis=2))

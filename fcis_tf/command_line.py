@@ -55,3 +55,15 @@ def add_override_argument(parser):
         metavar="KEY.KEY=VALUE",
         help="replace one value of the configuration, e.g. inference.max_detections=20; may be repeated",
     )
+
+
+def add_model_dir_argument(parser):
+    """Adds --model-dir, which names a trained network; repeated it names an ensemble: the value is a list."""
+    parser.add_argument(
+        "--model-dir",
+        action="append",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="directory that train.py wrote; repeated, the networks' outputs are averaged",
+    )

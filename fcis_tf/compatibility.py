@@ -1,4 +1,4 @@
-"""Whether a configuration and a data set go with a trained network."""
+"""Whether a configuration, a data set and other networks go with a trained network."""
 
 from fcis_tf.errors import UserError
 
@@ -33,6 +33,30 @@ def check_same_model(config, trained_config, model_dir):
         value, trained_value = getattr(config.model, key), getattr(trained_config.model, key)
         if value != trained_value:
             raise UserError(f"model.{key} is {value}, but {trained_value} in the network in {model_dir}")
+
+
+def with_network_of(config, trained_config):
+    """Returns a Config that differs from `config` in the network alone, which is that of `trained_config`."""
+    network = {key: getattr(trained_config.model, key) for key in _NETWORK_KEYS}
+    return config.model_copy(update={"model": config.model.model_copy(update=network)})
+
+
+def check_same_mask_size(config, model_dir, other_config, other_dir):
+    """Checks that the masks of two networks have the same number of cells, as those that are averaged must.
+
+    Args:
+        config, other_config: the Configs of the networks.
+        model_dir, other_dir: their model directories, for the message.
+
+    Raises:
+        UserError: they differ.
+    """
+    size, other_size = config.model.pooled_size, other_config.model.pooled_size
+    if size != other_size:
+        raise UserError(
+            f"--model-dir {model_dir}: its masks cannot be averaged with those of {other_dir}, "
+            f"model.pooled_size is {size}, but {other_size} there"
+        )
 
 
 def check_same_classes(class_names, where, other_class_names, other):

@@ -224,6 +224,22 @@ class InferenceConfig(Section):
     # Threshold every mask before their average, and the average again, as the paper's authors' code does.
     threshold_first: bool = False
     max_detections: PositiveInt = 100
+    # What an instance's box is: masks for the tight box of its mask, as in the paper's COCO entry; rois for the region
+    # of interest that it was detected as.
+    boxes: Literal["masks", "rois"] = "masks"
+    # Short sides at which regions are scored, each region at the one where its area is nearest to 224 x 224 pixels;
+    # empty for data.short_side alone, which proposals come from in any case. data.long_side grows in proportion. The
+    # paper's are 480, 576, 688, 864, 1200 and 1400.
+    test_scales: tuple[PositiveInt, ...] = ()
+    # Score regions in the mirror image too, and average.
+    horizontal_flip: bool = False
+
+    @pydantic.field_validator("test_scales")
+    @classmethod
+    def _test_scales_differ(cls, scales):
+        if len(set(scales)) < len(scales):
+            raise ValueError("expected scales that differ")
+        return scales
 
 
 class Config(Section):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from fcis_tf.compatibility import check_same_classes, check_same_model
+from fcis_tf.compatibility import check_same_classes, check_same_mask_size, check_same_model, with_network_of
 from fcis_tf.config import Config, load_config, save_config
 from fcis_tf.errors import UserError
 from fcis_tf.json_file import write_json
@@ -150,6 +150,41 @@ def load_trained(model_dir, config=None):
     step = tf.Variable(0, dtype=tf.int64)
     restore(path, model, step)
     return TrainedModel(model, config, names, category_ids, int(step.numpy()))
+
+
+def load_ensemble(model_dirs, config):
+    """Loads the newest weights of one model directory or of several, to be used together.
+
+    Of several each network is built as its own directory says, whatever `config` says of it; the rest of the section
+    `model`, such as the number of proposals, is that of `config` for all.
+
+    Args:
+        model_dirs: a list of directories that train.py wrote.
+        config: the Config to use the networks with. For a single directory it has to describe its network.
+
+    Returns:
+        A list of TrainedModel.
+
+    Raises:
+        UserError: a directory comes twice, something is missing, damaged, or does not fit together; the message names
+            it.
+    """
+    if len(model_dirs) == 1:
+        return [load_trained(model_dirs[0], config)]
+    trained_configs = [read_config(model_dir) for model_dir in model_dirs]
+    first_dir, first_config = model_dirs[0], trained_configs[0]
+    first_names, _ = _read_classes(Path(first_dir))
+    resolved = [Path(model_dir).resolve() for model_dir in model_dirs]
+    for i, (model_dir, trained_config) in enumerate(zip(model_dirs, trained_configs, strict=True)):
+        if resolved[i] in resolved[:i]:
+            raise UserError(f"--model-dir {model_dir}: this directory is named twice")
+        names, _ = _read_classes(Path(model_dir))
+        check_same_classes(names, f"--model-dir {model_dir}", first_names, f"the network in {first_dir}")
+        check_same_mask_size(trained_config, model_dir, first_config, first_dir)
+    return [
+        load_trained(model_dir, with_network_of(config, trained_config))
+        for model_dir, trained_config in zip(model_dirs, trained_configs, strict=True)
+    ]
 
 
 def restore(path, model, step, optimizer=None):

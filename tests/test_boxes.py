@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fcis_tf import boxes
@@ -19,6 +19,14 @@ def pixels(box):
     return canvas
 
 
+@settings(deadline=None)
+@given(CORNERS)
+def test_mirrored_boxes_cover_the_mirrored_pixels(box):
+    mirrored = boxes.mirror(tf.constant([box], tf.float32), float(SIDE))
+    np.testing.assert_array_equal(pixels(np.int32(mirrored)[0]), pixels(box)[:, ::-1])
+
+
+@settings(deadline=None)
 @given(st.lists(CORNERS, max_size=4), st.lists(CORNERS, max_size=3))
 def test_areas_and_overlaps_count_pixels(first, second):
     a, b = (tf.reshape(tf.constant(x, tf.float32), [-1, 4]) for x in (first, second))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fcis_tf.compatibility import check_same_classes, check_same_model
+from fcis_tf.compatibility import check_same_classes, check_same_mask_size, check_same_model, with_network_of
 from fcis_tf.config import Config
 from fcis_tf.errors import UserError
 
@@ -51,3 +51,22 @@ def test_names_the_class_that_differs():
         check_same_classes(["cat", "cow"], "data.eval", ["cat", "dog"], "runs/a")
     with pytest.raises(UserError, match="^data.eval: has 1 classes, but runs/a has 2$"):
         check_same_classes(["cat"], "data.eval", ["cat", "dog"], "runs/a")
+
+
+def test_the_network_of_another_configuration():
+    used = make_config(backbone="resnet50", precision="mixed_bfloat16", proposals={"after_nms": 10})
+    trained = make_config(backbone="resnet18", pooled_size=14, proposals={"after_nms": 20})
+    both = make_config(
+        backbone="resnet18", pooled_size=14, precision="mixed_bfloat16", proposals={"after_nms": 10}
+    )
+    assert with_network_of(used, trained) == both
+    check_same_model(both, trained, "runs/a")
+
+
+def test_names_the_size_of_masks_that_differs():
+    check_same_mask_size(make_config(group_size=3), "runs/b", make_config(), "runs/a")
+    with pytest.raises(UserError) as error:
+        check_same_mask_size(make_config(pooled_size=14), "runs/b", make_config(), "runs/a")
+    assert str(error.value) == (
+        "--model-dir runs/b: its masks cannot be averaged with those of runs/a, model.pooled_size is 14, but 21 there"
+    )

@@ -44,6 +44,7 @@ def test_defaults_are_those_of_the_paper(tmp_path):
     assert config.model.proposals.after_nms == 300 and config.training.roi_targets.rois_per_image == 128
     assert config.training.momentum == 0.9 and config.training.weight_decay == 0.0005
     assert config.inference.nms_threshold == 0.3 and config.inference.binary_threshold == 0.4
+    assert config.inference.test_scales == () and not config.inference.horizontal_flip
 
 
 def test_saving_and_loading_round_trips(tmp_path):
@@ -98,6 +99,11 @@ def test_unknown_keys_are_named_with_the_nearest_one(tmp_path, changes, key, nea
         ({"training": {"seed": -1}}, "training.seed", "-1"),
         ({"training": {"seed": 2**40}}, "training.seed", str(2**40)),
         ({"inference": {"nms_threshold": -0.1}}, "inference.nms_threshold", "-0.1"),
+        ({"inference": {"test_scales": [600, 0]}}, "inference.test_scales.1", "0"),
+        ({"inference": {"test_scales": 600}}, "inference.test_scales", "600"),
+        ({"inference": {"test_scales": [600, 600]}}, "inference.test_scales", "expected scales that differ"),
+        ({"inference": {"horizontal_flip": "both"}}, "inference.horizontal_flip", "'both'"),
+        ({"inference": {"boxes": "tight"}}, "inference.boxes", "'masks' or 'rois'"),
     ],
 )
 def test_wrong_values_are_named(tmp_path, changes, key, value):

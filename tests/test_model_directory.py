@@ -17,6 +17,7 @@ from fcis_tf.model_directory import (
     check_before_training,
     checkpoint_manager,
     describe_run,
+    load_ensemble,
     load_trained,
     restore,
 )
@@ -140,6 +141,57 @@ def test_an_error_comes_without_warnings(model_dir, caplog, capsys):
 def test_weights_of_other_classes(model_dir):
     (model_dir / "classes.json").write_text(json.dumps({"names": ["a", "b", "c"], "category_ids": [1, 2, 3]}))
     assert "checkpoint-7: damaged, or written by another network" in message_of(load_trained, model_dir)
+
+
+# Ensembles
+
+
+@pytest.fixture
+def other_dir(tmp_path):
+    """A directory with another network for the same classes."""
+    path = tmp_path / "other"
+    config = tiny_config(model={"anchor_scales": [1.0], "head_channels": 8})
+    save(path, config, build_model(config, 2), step=3)
+    return path
+
+
+def save(path, config, model, step):
+    describe_run(path, config, SOURCE)
+    optimizer, step = keras.optimizers.SGD(), tf.Variable(step, dtype=tf.int64)
+    checkpoint_manager(model, optimizer, step, path, config.training).save(step, check_interval=False)
+
+
+def test_every_network_of_an_ensemble_is_that_of_its_directory(model_dir, other_dir):
+    config = tiny_config(model={"backbone": "resnet50", "proposals": {"after_nms": 7}})
+    ensemble = load_ensemble([model_dir, other_dir], config)
+    assert [trained.step for trained in ensemble] == [7, 3]
+    assert [trained.config.model.anchor_scales for trained in ensemble] == [(1.0, 2.0), (1.0,)]
+    for trained in ensemble:
+        assert trained.class_names == ["cat", "dog"] and trained.config.inference == config.inference
+        assert trained.model(tf.zeros([1, 64, 64, 3]), second_pass=False)["rois"].shape == (1, 7, 4)
+
+
+def test_a_single_network_has_to_be_that_of_the_configuration(model_dir):
+    assert load_ensemble([model_dir], CONFIG)[0].step == 7
+    message = message_of(load_ensemble, [model_dir], tiny_config(model={"anchor_scales": [3.0]}))
+    assert message == f"model.anchor_scales is (3.0,), but (1.0, 2.0) in the network in {model_dir}"
+
+
+def test_an_ensemble_is_of_distinct_directories(model_dir):
+    message = message_of(load_ensemble, [model_dir, model_dir / ".." / "model"], CONFIG)
+    assert message == f"--model-dir {model_dir / '..' / 'model'}: this directory is named twice"
+
+
+def test_an_ensemble_has_the_same_classes(model_dir, other_dir):
+    (other_dir / "classes.json").write_text(json.dumps({"names": ["cat", "fox"], "category_ids": [17, 18]}))
+    message = message_of(load_ensemble, [model_dir, other_dir], CONFIG)
+    assert message == f"--model-dir {other_dir}: class 2 is 'fox', but 'dog' in the network in {model_dir}"
+
+
+def test_an_ensemble_has_masks_of_the_same_size(model_dir, other_dir):
+    save_config(tiny_config(model={"pooled_size": 3}), other_dir / "config.yaml")
+    message = message_of(load_ensemble, [model_dir, other_dir], CONFIG)
+    assert message.startswith(f"--model-dir {other_dir}: its masks cannot be averaged with those of {model_dir}")
 
 
 # Opening for training

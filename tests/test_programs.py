@@ -6,15 +6,20 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 from PIL import Image
 
-from fcis_tf.config import load_config
+from fcis_tf.config import load_config, save_config
 from fcis_tf.data import load_dataset
+from fcis_tf.model_directory import checkpoint_manager, describe_run
 from tests.data.voc_folders import write_sbd
 from tests.inference.quarter_model import QuarterModel
+from tests.inference.random_networks import random_network
+from tests.tiny_config import tiny_config
 
 ROOT = Path(__file__).parents[1]
 SCENES = {"format": "digits", "split": "eval", "scenes": 2, "height": 64, "width": 96}
@@ -163,3 +168,76 @@ def test_predict_leaves_out_low_scores(run, model_dir, tmp_path):
 def test_help_names_the_arguments(program, run, capsys):
     assert run(program, "--help") == 0
     assert "--model-dir" in capsys.readouterr().out
+
+
+# Tricks
+
+
+@pytest.fixture(scope="module")
+def network_dirs(tmp_path_factory):
+    """Two model directories of different random networks for digits."""
+    paths = []
+    for seed, scales in enumerate(([1.0, 2.0], [2.0])):
+        path = tmp_path_factory.mktemp("runs") / "model"
+        config = tiny_config(model={"anchor_scales": scales}, inference={"score_threshold": 0.05})
+        source = load_dataset(config.data.eval, config.data.mask_size)
+        model = random_network(config, len(source.class_names), seed)
+        describe_run(path, config, source)
+        step = tf.Variable(seed, dtype=tf.int64)
+        manager = checkpoint_manager(model, keras.optimizers.SGD(), step, path, config.training)
+        manager.save(step, check_interval=False)
+        paths.append(path)
+    return paths
+
+
+TRICKS = ["--override", "inference.test_scales=[48]", "--override", "inference.horizontal_flip=true"]
+
+
+def test_evaluate_with_tricks_says_so_and_leaves_the_plain_metrics(run, network_dirs, tmp_path, capsys):
+    first, second = network_dirs
+    (first / "metrics.json").write_text("plain")
+    arguments = ["--config", first / "config.yaml", "--model-dir", first]
+    assert run("evaluate.py", *arguments, "--model-dir", second, *TRICKS) == 0
+    assert capsys.readouterr().out.startswith(
+        f"{first}, step 0, and {second}, step 1, on data.eval of {first / 'config.yaml'}, with 2 networks, "
+        "inference.test_scales=[48], inference.horizontal_flip=true\n\n"
+    )
+    metrics = (first / "metrics_tricks.json").read_text()
+    assert list(json.loads(metrics)) == ["segm", "bbox"]
+    assert (first / "metrics.json").read_text() == "plain"
+
+    out = tmp_path / "rois.json"
+    assert run("evaluate.py", *arguments, "--override", "inference.boxes=rois", "--out", out) == 0
+    assert "inference.boxes=rois" in capsys.readouterr().out and list(json.loads(out.read_text())) == ["segm", "bbox"]
+    assert (first / "metrics_tricks.json").read_text() == metrics and (first / "metrics.json").read_text() == "plain"
+
+
+def test_predict_takes_an_ensemble_and_tricks(run, network_dirs, tmp_path, capsys):
+    image, out = tmp_path / "7.png", tmp_path / "out"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save(image)
+    first, second = network_dirs
+    arguments = ["--model-dir", first, "--model-dir", second, *TRICKS, image, "--out", out, "--min-score", "0.1"]
+    assert run("predict.py", *arguments) == 0
+    assert json.loads((out / "instances.json").read_text()) and (out / "7.png").exists()
+
+
+@pytest.mark.parametrize("program", ["evaluate.py", "predict.py"])
+def test_an_ensemble_that_does_not_fit_is_one_line(program, run, network_dirs, tmp_path, capsys):
+    first, other = network_dirs[0], tmp_path / "other"
+    other.mkdir()
+    save_config(load_config(first / "config.yaml"), other / "config.yaml")
+    (other / "classes.json").write_text(json.dumps({"names": ["cat"], "category_ids": [1]}))
+    arguments = ["--config", first / "config.yaml"] if program == "evaluate.py" else [tmp_path / "a.png"]
+    assert run(program, *arguments, "--model-dir", first, "--model-dir", other) == 2
+    assert capsys.readouterr().err == (
+        f"{program}: --model-dir {other}: has 1 classes, but the network in {first} has 10\n"
+    )
+
+
+@pytest.mark.parametrize("program", ["evaluate.py", "predict.py"])
+def test_a_scale_that_is_none_is_one_line(program, run, network_dirs, tmp_path, capsys):
+    first = network_dirs[0]
+    arguments = ["--config", first / "config.yaml"] if program == "evaluate.py" else [tmp_path / "a.png"]
+    assert run(program, *arguments, "--model-dir", first, "--override", "inference.test_scales=[-600]") == 2
+    error = capsys.readouterr().err
+    assert "inference.test_scales.0: Input should be greater than 0, found -600" in error and error.count("\n") == 1

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from fcis_tf.boxes import mirror
 from fcis_tf.data.order import training_flip, training_index
 from fcis_tf.data.preparation import pad_image, prepare_image
 from fcis_tf.errors import UserError
@@ -88,11 +89,9 @@ def flip_example(example, is_flipped):
         A dict like `example`.
     """
     image, boxes, masks = example["image"], example["boxes"], example["masks"]
-    width = tf.cast(tf.shape(image)[1], tf.float32)
-    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=1)
     mirrored = {
         "image": image[:, ::-1],
-        "boxes": tf.stack([ymin, width - xmax, ymax, width - xmin], axis=1),
+        "boxes": mirror(boxes, tf.cast(tf.shape(image)[1], tf.float32)),
         "masks": masks[..., ::-1],
     }
     return example | {name: tf.where(is_flipped, value, example[name]) for name, value in mirrored.items()}

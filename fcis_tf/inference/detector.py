@@ -9,7 +9,8 @@ from fcis_tf.inference.score_regions import score_regions
 class Detector:
     """Finds the detections in batches of prepared images.
 
-    Images of every size share one compiled graph.
+    Images of every size share one compiled graph. The network sees each image once, as it is: whether it is used at
+    several scales or mirrored too concerns `find_detections` only.
     """
 
     def __init__(self, model, inference_config):

@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import tensorflow as tf
-
 from fcis_tf.inference.leave_out_empty import leave_out_empty
 from fcis_tf.ops import render_masks
 
@@ -13,7 +11,7 @@ class Instances(NamedTuple):
 
     Attributes:
         boxes: [D, 4] float32 (ymin, xmin, ymax, xmax), half-open, in pixels of the image: the tight boxes of the masks,
-            which is what the paper evaluates as boxes.
+            which is what the paper evaluates as boxes, unless the regions of interest themselves are asked for.
         classes: [D] int32 in 1..C.
         scores: [D] float32.
         masks: [D, H, W] bool, each with at least one pixel.
@@ -25,51 +23,28 @@ class Instances(NamedTuple):
     masks: Any
 
 
-# Any number of detections in an image of any size: all share one graph.
-_DETECTIONS = {
-    "boxes": tf.TensorSpec([None, 4]),
-    "scores": tf.TensorSpec([None]),
-    "classes": tf.TensorSpec([None], tf.int32),
-    "num_detections": tf.TensorSpec([], tf.int32),
-    "rois": tf.TensorSpec([None, 4]),
-    "roi_masks": tf.TensorSpec([None, None, None]),
-    "votes": tf.TensorSpec([None, None]),
-}
-_SIZE = tf.TensorSpec([2], tf.int32)
-
-
-def instance_renderer(binary_threshold, threshold_first):
-    """Compiles `render_instances` for given thresholds.
-
-    Args:
-        binary_threshold, threshold_first: see `render_instances`.
-
-    Returns:
-        A function of the `detections` and the `image_size` of `render_instances` that returns what it does.
-    """
-
-    @tf.function(input_signature=[_DETECTIONS, _SIZE])
-    def render(detections, image_size):
-        return render_instances(detections, image_size, binary_threshold, threshold_first)
-
-    return render
-
-
-def render_instances(detections, image_size, binary_threshold, threshold_first):
+def render_instances(detections, image_size, inference_config):
     """Renders the detections of one image at the image's resolution.
 
     Args:
         detections: what `find_detections` returns, of one image: without the leading dimension.
         image_size: [2] int32, height and width of the image in whose pixels they are.
-        binary_threshold: pixels of greater probability are the instance's.
-        threshold_first: see `render_masks`; a Python bool.
+        inference_config: an InferenceConfig; gives `binary_threshold`, `threshold_first`, and `boxes`, whether the
+            instances' boxes are those of their masks or of the detections.
 
     Returns:
         Instances of tensors. Detections whose masks are empty, such as those smaller than a pixel, are left out.
     """
     count = detections["num_detections"]
-    thresholding = {"binary_threshold": binary_threshold, "threshold_first": threshold_first}
-    roi_masks, rois, votes = detections["roi_masks"], detections["rois"], detections["votes"][:count]
-    boxes, masks = render_masks(roi_masks, rois, votes, image_size, **thresholding)
+    mask_boxes, masks = render_masks(
+        detections["roi_masks"],
+        detections["rois"],
+        detections["votes"][:count],
+        image_size,
+        binary_threshold=inference_config.binary_threshold,
+        threshold_first=inference_config.threshold_first,
+    )
+    boxes = mask_boxes if inference_config.boxes == "masks" else detections["boxes"][:count]
     classes, scores = detections["classes"][:count], detections["scores"][:count]
-    return Instances(*leave_out_empty(boxes, classes, scores, masks))
+    _, *kept = leave_out_empty(mask_boxes, boxes, classes, scores, masks)
+    return Instances(*kept)

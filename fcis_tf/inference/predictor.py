@@ -1,4 +1,4 @@
-"""Instances of a photograph, with a trained network."""
+"""Instances of a photograph, with a trained network or several."""
 
 import contextlib
 
@@ -18,17 +18,17 @@ class Predictor:
         print([trained.class_names[label - 1] for label in instances.classes])
     """
 
-    def __init__(self, model, config, freeze=False):
+    def __init__(self, models, config, freeze=False):
         """Makes a predictor; its graph is compiled with the first image.
 
         Args:
-            model: FCIS.
+            models: FCIS, or a list of them, whose outputs are averaged; see `find_detections`.
             config: the Config whose sections `data` and `inference` say how to use it.
             freeze: whether to take the weights as they are at the first image, for ever. Every image is then faster,
                 and the first one slower: worth it for some dozens of images. Without it, a network that is still
                 trained is used as it is at each image.
         """
-        self._model = model
+        self._models = models if isinstance(models, (list, tuple)) else [models]
         self._config = config
         self._freeze = freeze
 
@@ -45,10 +45,7 @@ class Predictor:
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
     def _predict(self, image):
-        with frozen_weights(self._model) if self._freeze else contextlib.nullcontext():
-            batch = find_detections(self._model, image[None], self._config)
+        with frozen_weights(*self._models) if self._freeze else contextlib.nullcontext():
+            batch = find_detections(self._models, image[None], self._config)
         detections = {name: values[0] for name, values in batch.items()}
-        inference = self._config.inference
-        return render_instances(
-            detections, tf.shape(image)[:2], inference.binary_threshold, inference.threshold_first
-        )
+        return render_instances(detections, tf.shape(image)[:2], self._config.inference)

@@ -88,6 +88,19 @@ class FCIS(keras.Model):
             "image_sizes": image_sizes,
         }
 
+    def compute_maps(self, images):
+        """Computes what RoIs are assembled from, for inference with RoIs from elsewhere.
+
+        Args:
+            images: [N, H, W, 3] as `call` takes them.
+
+        Returns:
+            A dict: score_maps and box_maps (see `InsideOutsideHead`).
+        """
+        _, conv5 = self.backbone(images, training=False)
+        score_maps, box_maps = self.head(conv5)
+        return {"score_maps": score_maps, "box_maps": box_maps}
+
     def assemble(self, maps, rois, labels=None):
         """Assembles class_logits, mask_logits and box_offsets of RoIs [N, R, 4]; see `InsideOutsideHead.assemble`."""
         class_logits, mask_logits, box_offsets = self.head.assemble(

@@ -70,16 +70,26 @@ class InsideOutsideHead(keras.Layer):
             (dy, dx, dh, dw, in units of the box targets' standard deviations), float32.
         """
         batch, count = tf.unstack(tf.shape(rois)[:2])
-        flat = tf.reshape(rois, [-1, 4])
         images = tf.repeat(tf.range(batch), count)
         labels = None if labels is None else tf.reshape(labels, [-1])
-        class_logits, mask_logits = ps_assemble(score_maps, flat, images, labels, **self.pooling)
-        box_offsets = tf.reduce_mean(ps_roi_pool(box_maps, flat, images, **self.pooling), axis=(1, 2))
+        outputs = self.assemble_indexed(score_maps, box_maps, tf.reshape(rois, [-1, 4]), images, labels)
+        return tuple(tf.reshape(x, tf.concat([[batch, count], tf.shape(x)[1:]], axis=0)) for x in outputs)
 
-        def by_image(x):
-            return tf.cast(tf.reshape(x, tf.concat([[batch, count], tf.shape(x)[1:]], axis=0)), tf.float32)
+    def assemble_indexed(self, score_maps, box_maps, rois, image_indices, labels=None):
+        """Assembles the outputs of RoIs of which some images may have more than others; see `assemble`.
 
-        return by_image(class_logits), by_image(mask_logits), by_image(box_offsets)
+        Args:
+            score_maps, box_maps: as `call` returns them.
+            rois: [R, 4] float32 in pixels.
+            image_indices: [R] int32, the image of the batch that each RoI lies in.
+            labels: [R] int32, or None.
+
+        Returns:
+            class_logits [R, C + 1], mask_logits [R, P, P, 2] and box_offsets [R, 4], float32.
+        """
+        class_logits, mask_logits = ps_assemble(score_maps, rois, image_indices, labels, **self.pooling)
+        box_offsets = tf.reduce_mean(ps_roi_pool(box_maps, rois, image_indices, **self.pooling), axis=(1, 2))
+        return tuple(tf.cast(x, tf.float32) for x in (class_logits, mask_logits, box_offsets))
 
     def get_config(self):
         return {**super().get_config(), **self.config}

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from fcis_tf.config import config_as_yaml
+from fcis_tf.config import InferenceConfig, config_as_yaml
 from fcis_tf.data import IMAGE_MEAN, evaluation_batches
-from fcis_tf.inference import Instances, instance_renderer
+from fcis_tf.inference import Instances, render_instances
 from fcis_tf.models.fcis import STRIDE
 from fcis_tf.visualization import draw_boxes, draw_instances, draw_score_maps
 
@@ -32,9 +32,7 @@ class PictureWriter:
     def __init__(self, model, detector, source, config, model_dir, step):
         self._model = model
         self._detector = detector
-        thresholding = config.inference.binary_threshold, config.inference.threshold_first
-        self._render_found = instance_renderer(*thresholding)
-        self._render_truth = instance_renderer(binary_threshold=0.5, threshold_first=False)
+        self._render = tf.function(render_instances, reduce_retracing=True)
         self._class_names = source.class_names
         self._config = config
         self._batches = evaluation_batches(source, config.data, batch_size=1).take(IMAGES)
@@ -63,7 +61,7 @@ class PictureWriter:
         image = np.clip(batch["images"].numpy() + IMAGE_MEAN, 0, 255).round().astype(np.uint8)[: size[0], : size[1]]
         detections = self._detector(batch["images"][None], size[None])
         detections = {name: values[0] for name, values in detections.items()}
-        found = _as_numpy(self._render_found(detections, size))
+        found = _as_numpy(self._render(detections, batch["image_sizes"], self._config.inference))
 
         both = np.concatenate([self._draw_found(image, found), self._draw_truth(image, batch)], axis=1)
         valid = maps["proposals_valid"][0].numpy()
@@ -94,7 +92,7 @@ class PictureWriter:
             "roi_masks": tf.cast(batch["masks"], tf.float32),
             "votes": tf.eye(tf.shape(batch["boxes"])[0]),
         }
-        truth = _as_numpy(self._render_truth(truth, batch["image_sizes"]))
+        truth = _as_numpy(self._render(truth, batch["image_sizes"], InferenceConfig(binary_threshold=0.5)))
         return draw_instances(image, truth.boxes, truth.classes, None, truth.masks, self._class_names)
 
     def _draw_score_maps(self, image, score_maps, box, label):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fcis_tf.config import Config
+from fcis_tf.config import Config, InferenceConfig
 from fcis_tf.data import load_dataset
 from fcis_tf.evaluation import evaluate, metrics_table
 from fcis_tf.inference import Instances, render_instances
@@ -46,7 +46,8 @@ class TruePredictor:
             "votes": tf.eye(tf.size(example["classes"])),
         }
         # Crops of the visible part of a digit end in half-covered pixels.
-        instances = render_instances(self._change(detections), tf.shape(image)[:2], 0.5, False)
+        config = InferenceConfig(binary_threshold=0.5)
+        instances = render_instances(self._change(detections), tf.shape(image)[:2], config)
         return Instances(*(tensor.numpy() for tensor in instances))
 
 

@@ -26,6 +26,21 @@ def test_weights_are_those_of_the_time_of_tracing():
     np.testing.assert_array_equal(layer(tf.constant([[2.0, 3.0]])), [[31.0]])
 
 
+def test_several_networks():
+    layers = [keras.layers.Dense(1, use_bias=False, kernel_initializer="ones") for _ in range(2)]
+    for layer in layers:
+        layer.build([None, 2])
+
+    @tf.function
+    def frozen(x):
+        with frozen_weights(*layers):
+            return layers[0](x) + 10 * layers[1](x)
+
+    function = frozen.get_concrete_function(tf.TensorSpec([None, 2]))
+    assert not function.captured_inputs
+    np.testing.assert_array_equal(function(tf.constant([[2.0, 3.0]])), [[55.0]])
+
+
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_a_frozen_network_finds_the_same(precision):
     keras.utils.set_random_seed(0)

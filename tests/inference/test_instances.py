@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 from pycocotools import mask as coco_mask
 
-from fcis_tf.inference import Instances, coco_results, instance_renderer, render_instances
+from fcis_tf.config import InferenceConfig
+from fcis_tf.inference import Instances, coco_results, render_instances
 
 SIDE = 4
 
@@ -25,7 +26,7 @@ def detections(boxes, count):
 
 
 def render(boxes, count, image_size):
-    instances = render_instances(detections(boxes, count), tf.constant(image_size), 0.4, False)
+    instances = render_instances(detections(boxes, count), tf.constant(image_size), InferenceConfig())
     return Instances(*(tensor.numpy() for tensor in instances))
 
 
@@ -51,7 +52,7 @@ def test_boxes_are_tight_around_masks():
     quarter = np.zeros((1, SIDE, SIDE), np.float32)
     quarter[:, :2, 2:] = 1
     of_image["roi_masks"] = tf.constant(quarter)
-    instances = render_instances(of_image, tf.constant([8, 8]), 0.5, False)
+    instances = render_instances(of_image, tf.constant([8, 8]), InferenceConfig(binary_threshold=0.5))
     mask = instances.masks.numpy()[0]
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     tight = [rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]
@@ -59,18 +60,19 @@ def test_boxes_are_tight_around_masks():
     assert tight == [0, 4, 4, 8]
 
 
+def test_boxes_are_the_detections_own_where_that_is_asked_for():
+    of_image = detections([[0, 0, 8, 8], [3.6, 3.6, 4.4, 4.4], [2, 2, 6, 6]], 3)
+    of_image["boxes"] = tf.constant([[0.5, 0.0, 7.5, 8.0], [3.6, 3.6, 4.4, 4.4], [2.0, 2.25, 6.0, 6.0]])
+    instances = render_instances(of_image, tf.constant([8, 8]), InferenceConfig(binary_threshold=0.5, boxes="rois"))
+    # The second detection has no pixel.
+    np.testing.assert_array_equal(instances.boxes, of_image["boxes"].numpy()[[0, 2]])
+    assert instances.masks.shape == (2, 8, 8)
+
+
 def test_no_detections():
     instances = render([[0, 0, 5, 5]], 0, image_size=(7, 9))
     assert instances.masks.shape == (0, 7, 9) and instances.boxes.shape == (0, 4)
     assert coco_results(instances, 1, [3]) == []
-
-
-def test_one_graph_serves_any_number_of_instances_in_images_of_any_size():
-    render = instance_renderer(0.4, False)
-    for number, size in ((1, (10, 10)), (3, (31, 17)), (0, (5, 64)), (7, (1, 1))):
-        instances = render(detections([[0.0, 0.0, *size]] * number, number), tf.constant(size))
-        assert instances.masks.shape == (number, *size)
-    assert render.experimental_get_tracing_count() == 1
 
 
 def test_coco_results_carry_masks_and_tight_boxes():

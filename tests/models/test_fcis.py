@@ -101,6 +101,13 @@ def test_one_graph_serves_images_of_every_size(model, images):
     assert len(traces) == 1
 
 
+def test_maps_for_regions_from_elsewhere_are_those_with_proposals(model, images):
+    maps, expected = model.compute_maps(images), model.propose(images)
+    assert set(maps) == {"score_maps", "box_maps"}
+    for name, values in maps.items():
+        np.testing.assert_array_equal(values, expected[name])
+
+
 def test_class_logits_do_not_depend_on_the_class_whose_mask_is_wanted(model, images):
     maps = model.propose(images)
     best = model.assemble(maps, maps["proposals"])

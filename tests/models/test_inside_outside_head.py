@@ -70,6 +70,19 @@ def test_an_image_of_a_batch_gives_what_it_gives_alone(head):
             np.testing.assert_allclose(one[0], all_[i], atol=1e-6)
 
 
+def test_every_roi_may_name_its_image(head):
+    rng = np.random.default_rng(3)
+    maps = head(rng.normal(size=(2, 6, 7, 6)).astype(np.float32))
+    rois = np.float32([[0, 0, 60, 50], [10, 20, 90, 100], [5, 6, 70, 80]])
+    images, labels = np.int32([1, 0, 1]), np.int32([1, 0, 2])
+    together = head.assemble_indexed(*maps, rois, images, labels)
+    for i, image in enumerate(images):
+        of_image = [x[image : image + 1] for x in maps]
+        alone = head.assemble(*of_image, rois[None, i : i + 1], labels[None, i : i + 1])
+        for one, all_ in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one[0, 0], all_[i])
+
+
 def test_padding_of_the_maps_does_not_reach_rois_within_the_image(head):
     rng = np.random.default_rng(2)
     maps = [x.numpy() for x in head(rng.normal(size=(1, 5, 4, 6)).astype(np.float32))]
