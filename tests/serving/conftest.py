@@ -2,8 +2,8 @@
 
 import pytest
 
+from serving.running_stand_in import running_stand_in
 from tests.serving.photographs import bright_rectangle, encode
-from tests.serving.running_stand_in import running_stand_in
 from tests.serving.tiny_model import export_tiny_model
 
 
@@ -17,7 +17,7 @@ def served_model(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def stand_in(served_model, tmp_path_factory):
+def stand_in(served_model):
     """(address, process id) of a stand-in that serves the model."""
-    with running_stand_in(served_model, tmp_path_factory.mktemp("nowhere")) as running:
+    with running_stand_in(served_model) as running:
         yield running

@@ -18,8 +18,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from serving.running_stand_in import STAND_IN
 from tests.serving.photographs import HEIGHT, WIDTH, bright_rectangle, encode
-from tests.serving.running_stand_in import STAND_IN
 from tests.serving.tiny_model import MAX_DETECTIONS, export_tiny_model
 
 

@@ -61,8 +61,8 @@ _OUTPUTS = {
 def _decode(content):
     image = tf.io.decode_image(content, channels=3, expand_animations=False)
     pixels = tf.shape(image)[0] * tf.shape(image)[1]
-    tf.debugging.Assert(pixels <= MAX_PIXELS, ["too many pixels:", pixels])
-    return image
+    with tf.control_dependencies([tf.debugging.Assert(pixels <= MAX_PIXELS, ["too many pixels:", pixels])]):
+        return tf.identity(image)
 
 
 def _detect(image):
