@@ -75,17 +75,18 @@ def make_requests(images, count):
 
 
 def load_server(base_path, requests, clients, settled):
-    """Serves a model, sends all requests, and returns the figures."""
+    """Serves a model by a stand-in of its own, and returns the figures of all requests."""
     try:
         with running_stand_in(base_path, "--threads", clients) as (address, process_id):
             with PredictionClient(address, "fcis", timeout=3600.0, retries=0) as client:
                 client.check_model()
-                return _measure(client, process_id, requests, clients, settled)
+                return measure(client, process_id, requests, clients, settled)
     except RuntimeError as error:
         raise UserError(str(error)) from None
 
 
-def _measure(client, process_id, requests, clients, settled):
+def measure(client, process_id, requests, clients, settled):
+    """Sends all requests to a server, and returns the figures."""
     latencies, wrong, memory = [], [], []
     start = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:

@@ -137,17 +137,19 @@ class PredictionClient:
 
 
 def _service_config(retries):
-    """Returns gRPC's own repetition of requests as JSON; it varies each delay by a fifth at random."""
-    if not retries:
-        return "{}"
-    policy = {
-        "maxAttempts": retries + 1,
-        "initialBackoff": "0.3s",
-        "backoffMultiplier": 2,
-        "maxBackoff": "5s",
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    return json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]})
+    """Returns what gRPC itself shall do, as JSON: spread requests over all of a host's addresses, and repeat them."""
+    config = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if retries:
+        policy = {
+            "maxAttempts": retries + 1,
+            # gRPC varies each delay by a fifth at random.
+            "initialBackoff": "0.3s",
+            "backoffMultiplier": 2,
+            "maxBackoff": "5s",
+            "retryableStatusCodes": ["UNAVAILABLE"],
+        }
+        config["methodConfig"] = [{"name": [{}], "retryPolicy": policy}]
+    return json.dumps(config)
 
 
 def _describe(signature):

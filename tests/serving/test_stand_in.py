@@ -1,7 +1,7 @@
 """The stand-in for TensorFlow Serving, a process of its own."""
 
+import ast
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.running_stand_in import STAND_IN
+from serving.stand_in import main as stand_in_main
 from tests.serving.photographs import HEIGHT, WIDTH, bright_rectangle, encode
 from tests.serving.tiny_model import MAX_DETECTIONS, export_tiny_model
 
@@ -113,22 +114,32 @@ def test_never_loads_this_package(stand_in):
 
 
 def test_never_imports_this_package():
-    code = "import sys, serving.stand_in; print(any(name.split('.')[0] == 'fcis_tf' for name in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=STAND_IN.parents[1], capture_output=True, text=True)
-    assert done.stdout.strip() == "False", done.stderr
+    nodes = list(ast.walk(ast.parse(STAND_IN.read_text())))
+    imported = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    imported += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    assert "grpc" in imported and not [name for name in imported if name.startswith(("fcis_tf", "serving"))]
 
 
-def start_badly(*arguments):
-    done = subprocess.run([sys.executable, STAND_IN, *arguments, "--port", "0"], capture_output=True, text=True)
-    assert done.returncode == 1 and not done.stdout
-    return done.stderr
+@pytest.fixture
+def start_badly(monkeypatch):
+    """Starts a stand-in within this process, which ends at once, and returns its message."""
+
+    def start(base_path):
+        monkeypatch.setattr(sys, "argv", ["stand_in.py", str(base_path), "--port", "0"])
+        with pytest.raises(SystemExit) as exit_:
+            stand_in_main()
+        return exit_.value.code
+
+    return start
 
 
-def test_a_directory_without_a_version_is_one_line(tmp_path):
-    error = start_badly(tmp_path)
-    assert f"{tmp_path}: expected a directory named with the number of a version" in error and error.count("\n") == 1
+def test_a_directory_without_a_version_is_one_line(start_badly, tmp_path):
+    message = start_badly(tmp_path)
+    assert message == f"stand_in.py: {tmp_path}: expected a directory named with the number of a version, such as 1"
+    (tmp_path / "1").mkdir()
+    assert start_badly(tmp_path).endswith(f"{tmp_path}/1: expected a SavedModel; there is no saved_model.pb")
 
 
-def test_a_warm_up_request_that_fails_keeps_the_model_from_serving(tmp_path):
+def test_a_warm_up_request_that_fails_keeps_the_model_from_serving(start_badly, tmp_path):
     export_tiny_model(tmp_path / "1", warm_up_image=b"no image")
     assert "Unknown image file format" in start_badly(tmp_path)
