@@ -2,7 +2,8 @@
 
 Serves each of the given exported models by the stand-in for TensorFlow Serving (serving/stand_in.py, which is not
 TensorFlow Serving) and asks it with many clients at once, one request in twenty being malformed. Checked are that every
-good request is answered, that every malformed one is INVALID_ARGUMENT, and that the server's memory does not grow.
+good request is answered, that every malformed one is INVALID_ARGUMENT, and that the server's memory does not grow
+once it has settled: TensorFlow keeps the memory of the worst moment so far, to use it again.
 """
 
 import argparse

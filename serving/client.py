@@ -6,7 +6,9 @@ import re
 import sys
 from pathlib import Path
 
-from fcis_tf.command_line import run_program
+import tensorflow as tf
+
+from fcis_tf.command_line import run_program, whole_number
 from fcis_tf.errors import UserError
 from fcis_tf.inference.predict_files import predict_files
 from serving.prediction_client import PredictionClient
@@ -27,15 +29,21 @@ def parse_arguments():
     parser.add_argument(
         "--min-score", default=0.5, type=_score, help="leave out instances of a lower score, in 0..1 [%(default)s]"
     )
-    parser.add_argument("--concurrency", default=4, type=_positive, help="images asked for at once [%(default)s]")
+    parser.add_argument(
+        "--concurrency",
+        default=4,
+        type=whole_number(1, 1024),
+        metavar="N",
+        help="images asked for at once [%(default)s]",
+    )
     parser.add_argument(
         "--timeout", default=60.0, type=_seconds, metavar="SECONDS", help="for an image, retries included [%(default)g]"
     )
     parser.add_argument(
         "--retries",
         default=3,
-        type=int,
-        choices=range(5),
+        type=whole_number(0, 4),
+        metavar="N",
         help="how often to ask again where the server is not available [%(default)s]",
     )
     parser.add_argument("--tls", action="store_true", help="encrypt, trusting the well-known authorities")
@@ -45,6 +53,8 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
+    # The server computes; of a GPU beside this process TensorFlow would take all memory.
+    tf.config.set_visible_devices([], "GPU")
     certificates = _read(arguments.ca_file) if arguments.ca_file else None
     client = PredictionClient(
         arguments.address,
@@ -93,12 +103,6 @@ def _number(text):
         return float(text)
     except ValueError:
         return math.nan
-
-
-def _positive(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text}")
-    return int(text)
 
 
 def _read(path):

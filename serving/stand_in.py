@@ -145,11 +145,14 @@ def main():
         description="A stand-in for TensorFlow Serving, for tests and benchmarks: serves one SavedModel over gRPC on "
         "localhost. Prints one line with the port when it is ready."
     )
-    parser.add_argument("model_base_path", type=Path, help="directory with a directory for each version, as 1")
+    parser.add_argument("model_base_path", type=Path, help="directory of versions, named by numbers")
     parser.add_argument("--model-name", default="fcis", help="[%(default)s]")
     parser.add_argument("--port", type=int, default=8500, help="0 for any that is free [%(default)s]")
     parser.add_argument("--threads", type=int, default=16, help="requests answered at once [%(default)s]")
     arguments = parser.parse_args()
+    # gRPC would take the port modulo 65536.
+    if not 0 <= arguments.port < 65536:
+        parser.error(f"argument --port: expected a number in 0..65535, found {arguments.port}")
     try:
         model = ServedModel(arguments.model_name, arguments.model_base_path)
         server = grpc.server(
@@ -159,7 +162,9 @@ def main():
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(model), server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(model), server)
         port = server.add_insecure_port(f"localhost:{arguments.port}")
-    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+    except tf.errors.OpError as error:
+        sys.exit(f"stand_in.py: {arguments.model_base_path}: {_graph_message(error.message)}")
+    except (ValueError, RuntimeError) as error:
         sys.exit(f"stand_in.py: {error}")
     server.start()
     print(f"stand-in for TensorFlow Serving: {model.name}, version {model.version}, at localhost:{port}", flush=True)
