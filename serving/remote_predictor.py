@@ -46,7 +46,8 @@ class RemotePredictor:
     def _instances(self, detections, height, width):
         found = detections["detection_scores"] >= self._min_score
         found[int(detections["num_detections"]) :] = False
-        boxes = detections["detection_boxes"][found] * np.float32([height, width, height, width])
+        # The edges of pixels, of which float32 keeps no more than thousandths once they are in 0..1.
+        boxes = np.round(detections["detection_boxes"][found] * np.float32([height, width, height, width]), 3)
         masks = paste_masks(detections["detection_masks"][found], boxes, height, width)
         classes = detections["detection_classes"][found].astype(np.int32)
         names = detections["detection_class_entities"][found]
