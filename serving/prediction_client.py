@@ -162,5 +162,6 @@ def _describe(signature):
 
 
 def _one_line(details):
-    """Returns the text of an error without the names of graph nodes that TensorFlow wraps around it."""
-    return " ".join(re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]", " ", details or "").split())
+    """Returns the text of an error without what TensorFlow wraps around it: names of graph nodes, and assertions."""
+    text = " ".join(re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]", " ", details or "").split())
+    return re.sub(r"^assertion failed: \[(.*)\]$", r"\1", text)

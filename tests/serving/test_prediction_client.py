@@ -66,6 +66,16 @@ def test_an_image_that_the_model_refuses(stand_in):
     assert str(caught.value).startswith("INVALID_ARGUMENT: Unknown image file format")
 
 
+def test_an_assertion_of_the_model_is_its_text_alone():
+    def refuse(request, context):
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "assertion failed: [image_bytes[0]: no image]\n\t [[{{node a}}]]")
+
+    with fake_server(predict=refuse) as address, PredictionClient(address, "fcis") as client:
+        with pytest.raises(PredictionError) as caught:
+            client.predict(b"")
+    assert str(caught.value) == "INVALID_ARGUMENT: image_bytes[0]: no image"
+
+
 def test_asks_again_while_the_server_is_unavailable():
     failing = Failing(2, grpc.StatusCode.UNAVAILABLE)
     with fake_server(predict=failing) as address, PredictionClient(address, "fcis") as client:
