@@ -68,7 +68,7 @@ def test_an_image_that_the_model_refuses(stand_in):
 
 def test_an_assertion_of_the_model_is_its_text_alone():
     def refuse(request, context):
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "assertion failed: [image_bytes[0]: no image]\n\t [[{{node a}}]]")
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "assertion failed: [image_bytes[0]: no image] [[{{node a}}]]")
 
     with fake_server(predict=refuse) as address, PredictionClient(address, "fcis") as client:
         with pytest.raises(PredictionError) as caught:

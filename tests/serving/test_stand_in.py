@@ -110,7 +110,7 @@ def test_has_nothing_else(service):
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs Linux's /proc")
 def test_never_loads_this_package(stand_in):
     maps = Path(f"/proc/{stand_in[1]}/maps").read_text()
-    assert "tensorflow" in maps and "fcis_tf" not in maps and "position_sensitive" not in maps
+    assert "tensorflow" in maps and "fcis_tf" not in maps
 
 
 def test_never_imports_this_package():
