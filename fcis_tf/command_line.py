@@ -1,5 +1,6 @@
 """What the command-line programs have in common."""
 
+import argparse
 import logging
 import os
 import sys
@@ -67,3 +68,14 @@ def add_model_dir_argument(parser):
         metavar="DIR",
         help="directory that train.py wrote; repeated, the networks' outputs are averaged",
     )
+
+
+def whole_number(low, high):
+    """Returns a type of an argument: a whole number from `low` to `high`."""
+
+    def parse(text):
+        if not text.isascii() or not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number in {low}..{high}, found {text}")
+        return int(text)
+
+    return parse

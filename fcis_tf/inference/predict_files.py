@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
@@ -10,29 +11,29 @@ from tqdm import tqdm
 
 from fcis_tf.errors import UserError
 from fcis_tf.inference.coco_results import coco_results
-from fcis_tf.inference.photograph import read_photograph
 from fcis_tf.json_file import write_json
 from fcis_tf.visualization import draw_instances
 
 
-def predict_files(predictor, paths, out, class_names, category_ids):
+def predict_files(predictor, paths, out, class_names, category_ids, threads=1):
     """Finds the instances in image files, draws them, and writes them as COCO results.
 
-    An image that cannot be read is reported on the standard error and left out. The results of all images so far are
-    written even if the work is interrupted; without any, those of an earlier call stay.
+    An image that cannot be predicted is reported on the standard error and left out. The results of all images so far
+    are written even if the work is interrupted; without any, those of an earlier call stay.
 
     Args:
-        predictor: a Predictor, or anything with its method `predict`.
+        predictor: a Predictor, or anything with its method `predict_file`.
         paths: of the images.
         out: directory for the drawings, each a PNG named after its image, and for instances.json. Its entries have the
             image's file name as `file_name`, and as `image_id` the number that the file is named with, or else again
             the file name. Images that differ in their extension only have it in the names of their drawings too, and
             are no numbers.
-        class_names: the names of the classes.
+        class_names: the names of the classes; class i + 1 is class_names[i].
         category_ids: their ids in COCO results.
+        threads: how many images are predicted at once.
 
     Returns:
-        (the number of instances, the number of images that could not be read).
+        (the number of instances, the number of images that could not be predicted).
 
     Raises:
         UserError: the directory or a file in it cannot be written, or a drawing would replace an image or another
@@ -42,25 +43,33 @@ def predict_files(predictor, paths, out, class_names, category_ids):
     names = _distinct_names(paths)
     _check_replaceable(Path(out) / "instances.json")
     drawings = _drawing_paths(paths, names, Path(out))
-    results, readable = [], 0
+
+    def predict(path, name, drawing):
+        """Returns the COCO results of one image, or the UserError that says why there are none."""
+        try:
+            image, instances = predictor.predict_file(path)
+        except UserError as error:
+            return error
+        _save_drawing(draw_instances(image, *instances, class_names), drawing)
+        image_id = int(name) if name.isascii() and name.isdigit() else path.name
+        return [{**result, "file_name": path.name} for result in coco_results(instances, image_id, category_ids)]
+
+    results, predicted = [], 0
+    pool = ThreadPoolExecutor(threads)
     try:
-        for path, name, drawing in zip(tqdm(paths, desc="predict", unit=" images"), names, drawings, strict=True):
-            try:
-                image = read_photograph(path)
-            except UserError as error:
-                tqdm.write(f"skipped: {error}", file=sys.stderr)
+        for answer in tqdm(
+            pool.map(predict, paths, names, drawings), desc="predict", total=len(paths), unit=" images"
+        ):
+            if isinstance(answer, UserError):
+                tqdm.write(f"skipped: {answer}", file=sys.stderr)
                 continue
-            instances = predictor.predict(image)
-            _save_drawing(draw_instances(image, *instances, class_names), drawing)
-            image_id = int(name) if name.isascii() and name.isdigit() else path.name
-            results += [
-                {**result, "file_name": path.name} for result in coco_results(instances, image_id, category_ids)
-            ]
-            readable += 1
+            results += answer
+            predicted += 1
     finally:
-        if readable:
+        pool.shutdown(cancel_futures=True)
+        if predicted:
             write_json(results, Path(out) / "instances.json")
-    return len(results), len(paths) - readable
+    return len(results), len(paths) - predicted
 
 
 def _check_replaceable(path):

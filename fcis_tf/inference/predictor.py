@@ -7,6 +7,7 @@ import tensorflow as tf
 from fcis_tf.inference.find_detections import find_detections
 from fcis_tf.inference.frozen_weights import frozen_weights
 from fcis_tf.inference.instances import Instances, render_instances
+from fcis_tf.inference.photograph import read_photograph
 
 
 class Predictor:
@@ -42,6 +43,21 @@ class Predictor:
             Instances of NumPy arrays, at the resolution of the image.
         """
         return Instances(*(tensor.numpy() for tensor in self._predict(image)))
+
+    def predict_file(self, path):
+        """Finds the instances in an image file, the way up that its EXIF data says.
+
+        Args:
+            path: of a JPEG, PNG, GIF, BMP or WebP file.
+
+        Returns:
+            (the image, [H, W, 3] uint8, RGB; its Instances of NumPy arrays).
+
+        Raises:
+            UserError: the file cannot be read; the message names it.
+        """
+        image = read_photograph(path)
+        return image, self.predict(image)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
     def _predict(self, image):

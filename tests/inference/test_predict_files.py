@@ -1,6 +1,7 @@
 """Prediction on image files."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from fcis_tf.inference.predict_files import predict_files
 class CornerPredictor:
     """Finds one pixel in every image: its top left corner."""
 
-    def predict(self, image):
+    def predict_file(self, path):
+        image = read_photograph(path)
         mask = np.zeros((1, *image.shape[:2]), bool)
         mask[0, 0, 0] = True
-        return Instances(np.float32([[0, 0, 1, 1]]), np.int32([1]), np.float32([0.5]), mask)
+        return image, Instances(np.float32([[0, 0, 1, 1]]), np.int32([1]), np.float32([0.5]), mask)
 
 
 def save(path, mode="RGB", size=(20, 10), **options):
@@ -88,16 +90,32 @@ def test_turns_photographs_the_way_up_that_they_were_taken(tmp_path):
 
 def test_results_so_far_survive_an_interruption(tmp_path):
     class Interrupted(CornerPredictor):
-        def predict(self, image):
-            if image.shape[0] == 11:
+        def predict_file(self, path):
+            if path.name == "b.jpg":
                 raise KeyboardInterrupt
-            return super().predict(image)
+            return super().predict_file(path)
 
-    paths = [save(tmp_path / "a.jpg"), save(tmp_path / "b.jpg", size=(20, 11))]
+    paths = [save(tmp_path / "a.jpg"), save(tmp_path / "b.jpg")]
     with pytest.raises(KeyboardInterrupt):
         predict_files(Interrupted(), paths, tmp_path / "out", ["cat"], [7])
     assert len(json.loads((tmp_path / "out" / "instances.json").read_text())) == 1
     assert (tmp_path / "out" / "a.png").exists()
+
+
+def test_images_predicted_at_once_keep_their_order(tmp_path):
+    barrier = threading.Barrier(3, timeout=20)
+
+    class Together(CornerPredictor):
+        def predict_file(self, path):
+            barrier.wait()
+            return super().predict_file(path)
+
+    paths = [save(tmp_path / f"{number}.png", size=(20, 10 + number)) for number in range(6)]
+    assert predict_files(Together(), paths, tmp_path / "out", ["cat"], [7], threads=3) == (6, 0)
+    results = json.loads((tmp_path / "out" / "instances.json").read_text())
+    assert [(result["image_id"], result["segmentation"]["size"][0]) for result in results] == [
+        (number, 10 + number) for number in range(6)
+    ]
 
 
 def test_never_replaces_images_nor_drawings(tmp_path):
