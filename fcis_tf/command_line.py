@@ -1,5 +1,6 @@
 """What the command-line programs have in common."""
 
+import argparse
 import logging
 import os
 import sys
@@ -55,3 +56,14 @@ def add_override_argument(parser):
         metavar="KEY.KEY=VALUE",
         help="replace one value of the configuration, e.g. inference.max_detections=20; may be repeated",
     )
+
+
+def whole_number(low, high):
+    """Returns a type of an argument: a whole number from `low` to `high`."""
+
+    def parse(text):
+        if not text.isascii() or not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number in {low}..{high}, found {text}")
+        return int(text)
+
+    return parse
