@@ -134,8 +134,8 @@ def time_chainercv(masks, boxes, class_probs, runs):
 
 def print_table(figures):
     detections = figures["detections_of_mask_voting"]
-    print(f"\n{DETECTIONS} detections, {CROWDS * CROWD} regions of {CELLS} x {CELLS} cells, {CROWD} voters each; ", end="")
-    print(f"image of {HEIGHT} x {WIDTH};\nmilliseconds; {os.cpu_count()} cores; ", end="")
+    print(f"\n{DETECTIONS} detections, {CROWD} voters each, among {CROWDS * CROWD} regions of {CELLS} x {CELLS} cells")
+    print(f"image of {HEIGHT} x {WIDTH}; milliseconds; {os.cpu_count()} cores")
     print(f"box masks of {MASK_SIZE} x {MASK_SIZE}; mask voting among {CLASSES} classes finds {detections}\n")
     print(f"{'':36}{'native':>8}{'portable':>10}{'ratio':>7}{'chainercv':>11}{'ratio':>7}")
     for name, times in figures.items():
