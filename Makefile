@@ -10,7 +10,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 # Written last, when the library is complete.
-LIBRARY := fcis_tf/ops/lib/position_sensitive.json
+LIBRARY := fcis_tf/ops/lib/operators.json
 
 setup: $(LIBRARY)  ## make .venv with all that is needed, and build the native operators
 

@@ -15,8 +15,8 @@ DEFAULTS = ServingOptions()
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
-        description="Exports a trained network as a SavedModel that stock TensorFlow Serving serves: encoded images in, "
-        "boxes, classes, scores and masks out.",
+        description="Exports a trained network as a SavedModel that stock TensorFlow Serving serves: encoded images "
+        "in, boxes, classes, scores and masks out.",
     )
     parser.add_argument("--model-dir", required=True, type=Path, help="directory that train.py wrote")
     parser.add_argument(

@@ -83,5 +83,6 @@ def _make_uuid_deterministic(path):
 
 def _configuration(config, options):
     """Returns as YAML what a model was exported with, but not what it was trained on and how."""
-    values = config.model_dump(mode="json", include={"model": True, "data": {"short_side", "long_side"}, "inference": True})
+    used = {"model": True, "data": {"short_side", "long_side"}, "inference": True}
+    values = config.model_dump(mode="json", include=used)
     return yaml.safe_dump(values | {"export": dataclasses.asdict(options)}, sort_keys=False)

@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from fcis_tf.export.stand_in import render_box_masks
+from fcis_tf.inference.leave_out_empty import leave_out_empty
+from fcis_tf.ops import render_box_masks
 
 
 def serving_outputs(detections, image_size, class_names, mask_size, inference_config):
@@ -30,15 +31,14 @@ def serving_outputs(detections, image_size, class_names, mask_size, inference_co
         binary_threshold=inference_config.binary_threshold,
         threshold_first=inference_config.threshold_first,
     )
-    not_empty = tf.reduce_any(boxes > 0, axis=1)
-    classes = tf.boolean_mask(detections["classes"][:count], not_empty)
-    image_size = tf.cast(image_size, tf.float32)
+    classes, scores = detections["classes"][:count], detections["scores"][:count]
+    boxes, masks, classes, scores = leave_out_empty(boxes, masks, classes, scores)
     values = {
-        "detection_boxes": tf.boolean_mask(boxes, not_empty) / tf.tile(image_size, [2]),
+        "detection_boxes": boxes / tf.tile(tf.cast(image_size, tf.float32), [2]),
         "detection_classes": tf.cast(classes, tf.float32),
         "detection_class_entities": tf.gather(tf.constant(["", *class_names]), classes),
-        "detection_masks": tf.boolean_mask(masks, not_empty),
-        "detection_scores": tf.boolean_mask(detections["scores"][:count], not_empty),
+        "detection_masks": masks,
+        "detection_scores": scores,
     }
     specs = serving_output_specs(inference_config.max_detections, mask_size)
     padded = {name: _padded(value, specs[name].shape) for name, value in values.items()}

@@ -9,11 +9,11 @@ from fcis_tf.data import pad_image
 from fcis_tf.export.canvas_batches import CanvasBatches
 from fcis_tf.export.decode_image_bytes import decode_image_bytes
 from fcis_tf.export.serving_outputs import serving_output_specs, serving_outputs
-from fcis_tf.export.stand_in import use_implementation
 from fcis_tf.inference.detect import detect
 from fcis_tf.inference.find_detections import find_in_photographs
 from fcis_tf.inference.frozen_weights import frozen_weights
 from fcis_tf.inference.score_regions import score_regions
+from fcis_tf.ops import use_implementation
 
 
 @dataclasses.dataclass(frozen=True)

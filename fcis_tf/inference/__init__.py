@@ -5,10 +5,9 @@ from fcis_tf.inference.detect import detect
 from fcis_tf.inference.detector import Detector
 from fcis_tf.inference.find_detections import find_detections
 from fcis_tf.inference.frozen_weights import frozen_weights
-from fcis_tf.inference.instances import Instances, render_instances
+from fcis_tf.inference.instances import Instances, instance_renderer, render_instances
 from fcis_tf.inference.mask_voting import mask_voting
 from fcis_tf.inference.predictor import Predictor
-from fcis_tf.inference.render_masks import render_masks
 from fcis_tf.inference.score_regions import score_regions
 
 __all__ = [
@@ -19,8 +18,8 @@ __all__ = [
     "detect",
     "find_detections",
     "frozen_weights",
+    "instance_renderer",
     "mask_voting",
     "render_instances",
-    "render_masks",
     "score_regions",
 ]

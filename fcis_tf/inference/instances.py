@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from fcis_tf.boxes import tight_boxes
-from fcis_tf.inference.render_masks import render_masks
+from fcis_tf.inference.leave_out_empty import leave_out_empty
+from fcis_tf.ops import render_masks
 
 
 class Instances(NamedTuple):
@@ -38,7 +38,23 @@ _DETECTIONS = {
 _SIZE = tf.TensorSpec([2], tf.int32)
 
 
-@tf.function(input_signature=[_DETECTIONS, _SIZE, tf.TensorSpec([]), tf.TensorSpec([], tf.bool)])
+def instance_renderer(binary_threshold, threshold_first):
+    """Compiles `render_instances` for given thresholds.
+
+    Args:
+        binary_threshold, threshold_first: see `render_instances`.
+
+    Returns:
+        A function of the `detections` and `image_size` of `render_instances` that returns what it does.
+    """
+
+    @tf.function(input_signature=[_DETECTIONS, _SIZE])
+    def render(detections, image_size):
+        return render_instances(detections, image_size, binary_threshold, threshold_first)
+
+    return render
+
+
 def render_instances(detections, image_size, binary_threshold, threshold_first):
     """Renders the detections of one image at the image's resolution.
 
@@ -46,19 +62,14 @@ def render_instances(detections, image_size, binary_threshold, threshold_first):
         detections: what `find_detections` returns, of one image: without the leading dimension.
         image_size: [2] int32, height and width of the image in whose pixels they are.
         binary_threshold: pixels of greater probability are the instance's.
-        threshold_first: see `render_masks`.
+        threshold_first: see `render_masks`; a Python bool.
 
     Returns:
         Instances of tensors. Detections whose masks are empty, such as those smaller than a pixel, are left out.
     """
     count = detections["num_detections"]
     rois, votes = detections["rois"], detections["votes"][:count]
-    masks = render_masks(detections["roi_masks"], rois, votes, image_size, binary_threshold, threshold_first)
-    not_empty = tf.reduce_any(masks, axis=[1, 2])
-    masks = tf.boolean_mask(masks, not_empty)
-    return Instances(
-        boxes=tight_boxes(masks),
-        classes=tf.boolean_mask(detections["classes"][:count], not_empty),
-        scores=tf.boolean_mask(detections["scores"][:count], not_empty),
-        masks=masks,
-    )
+    thresholding = {"binary_threshold": binary_threshold, "threshold_first": threshold_first}
+    boxes, masks = render_masks(detections["roi_masks"], rois, votes, image_size, **thresholding)
+    classes, scores = detections["classes"][:count], detections["scores"][:count]
+    return Instances(*leave_out_empty(boxes, classes, scores, masks))

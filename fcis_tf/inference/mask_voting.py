@@ -2,9 +2,10 @@
 
 import tensorflow as tf
 
-from fcis_tf.boxes import iou, tight_boxes
+from fcis_tf.boxes import iou
+from fcis_tf.inference.leave_out_empty import leave_out_empty
 from fcis_tf.inference.non_maximum_suppression import select_detections
-from fcis_tf.inference.render_masks import render_masks
+from fcis_tf.ops import render_masks
 
 
 def mask_voting(
@@ -33,7 +34,7 @@ def mask_voting(
         binary_threshold: pixels of greater probability are the instance's.
         max_detections: at most so many, of the highest scores, are kept.
         threshold_first: whether masks are compared with `binary_threshold` before their mean too, as in the authors'
-            code.
+            code; a Python bool.
 
     Returns:
         boxes [D, 4] float32, tight around the masks; classes [D] int32 in 1..C; scores [D] float32; masks
@@ -46,10 +47,9 @@ def mask_voting(
     votes = voting_weights(boxes[None], valid, class_probs[None], regions, classes, merge_threshold)
     found = scores[0] > 0
     votes, classes, scores = (tf.boolean_mask(x[0], found) for x in (votes, classes, scores))
-    masks = render_masks(mask_probs, boxes, votes, image_size, binary_threshold, threshold_first)
-    not_empty = tf.reduce_any(masks, axis=[1, 2])
-    masks, classes, scores = (tf.boolean_mask(x, not_empty) for x in (masks, classes, scores))
-    return tight_boxes(masks), classes, scores, masks
+    thresholding = {"binary_threshold": binary_threshold, "threshold_first": threshold_first}
+    boxes, masks = render_masks(mask_probs, boxes, votes, image_size, **thresholding)
+    return tuple(leave_out_empty(boxes, classes, scores, masks))
 
 
 def voting_weights(boxes, valid, class_probs, regions, classes, merge_threshold):

@@ -47,18 +47,22 @@ def _greedy_selection(scores, suppresses, limit):
         Regions [N, limit] int32, classes [N, limit] int32 counted from 0, and scores [N, limit] float32, which are 0
         where the candidates have run out.
     """
-    num_images, num_classes, num_rois = tf.unstack(tf.shape(scores))
+    images = tf.range(tf.shape(scores)[0])
 
-    def select(step, scores, rois, classes, best_scores):
-        flat = tf.reshape(scores, [num_images, -1])
-        best = tf.argmax(flat, axis=1, output_type=tf.int32)
-        roi, cls = best % num_rois, best // num_rois
-        best_scores = best_scores.write(step, tf.gather(flat, best, batch_dims=1))
-        of_class = tf.one_hot(cls, num_classes, on_value=True, off_value=False)
-        ruled_out = of_class[:, :, None] & tf.gather(suppresses, roi, batch_dims=1)[:, None]
-        remaining = tf.ensure_shape(tf.where(ruled_out, 0.0, scores), scores.shape)
-        return step + 1, remaining, rois.write(step, roi), classes.write(step, cls), best_scores
+    def select(step, scores, best_of_class, rois, classes, best_scores):
+        # Only the class of the selection changes: the other classes' best are those of the step before.
+        cls = tf.argmax(best_of_class, axis=1, output_type=tf.int32)
+        row = tf.stack([images, cls], axis=1)
+        of_class = tf.gather_nd(scores, row)
+        roi = tf.argmax(of_class, axis=1, output_type=tf.int32)
+        ruled_out = tf.gather_nd(suppresses, tf.stack([images, roi], axis=1))
+        remaining = tf.where(ruled_out, 0.0, of_class)
+        best_scores = best_scores.write(step, tf.reduce_max(of_class, axis=1))
+        best_of_class = tf.tensor_scatter_nd_update(best_of_class, row, tf.reduce_max(remaining, axis=1))
+        scores = tf.tensor_scatter_nd_update(scores, row, remaining)
+        return step + 1, scores, best_of_class, rois.write(step, roi), classes.write(step, cls), best_scores
 
     arrays = [tf.TensorArray(dtype, limit) for dtype in (tf.int32, tf.int32, tf.float32)]
-    _, _, *selected = tf.while_loop(lambda step, *_: step < limit, select, (0, scores, *arrays))
+    state = 0, scores, tf.reduce_max(scores, axis=2), *arrays
+    _, _, _, *selected = tf.while_loop(lambda step, *_: step < limit, select, state)
     return [tf.transpose(array.stack()) for array in selected]

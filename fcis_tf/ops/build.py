@@ -22,8 +22,9 @@ import tensorflow as tf
 from fcis_tf.ops.native import LIBRARY, built_for_path
 
 SOURCES = Path(__file__).parent / "cc"
+FAMILIES = ("position_sensitive", "mask_rendering")
 
-# The loops over cells are compiled once for every instruction set; which one runs is decided at run time.
+# The loops are compiled once for every instruction set; which one runs is decided at run time.
 INSTRUCTION_SETS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
     INSTRUCTION_SETS["avx2"] = ["-mavx2", "-mfma"]
@@ -79,19 +80,30 @@ def build(library=LIBRARY):
     return version
 
 
-def _cpu_jobs():
-    """Returns (source, name of the object, flags) of everything that is compiled for the CPU, in the linker's order."""
+def jobs_without_tensorflow():
+    """Returns (source, name of the object, flags) of the loops and of the choice among them, in the linker's order."""
+    kernels = SOURCES / "kernels"
     return [
-        (SOURCES / "kernels" / "position_sensitive_cpu_kernels.cc", "kernels", _tensorflow_flags()),
-        (SOURCES / "ops" / "position_sensitive_ops.cc", "ops", _tensorflow_flags()),
-        (SOURCES / "kernels" / "position_sensitive_cpu_dispatch.cc", "dispatch", []),
+        (kernels / "instruction_sets.cc", "instruction_sets", []),
+        *((kernels / f"{family}_cpu_dispatch.cc", f"{family}_dispatch", []) for family in FAMILIES),
         # These come last, the baseline first: of an inline function that several objects define, the linker takes the
         # first one, which must not be one that was compiled for processors that not everybody has.
         *(
-            (SOURCES / "kernels" / "position_sensitive_cpu.cc", name, [f"-DFCIS_TF_ISA={name}", *flags])
+            (kernels / f"{family}_cpu.cc", f"{family}_{name}", [f"-DFCIS_TF_ISA={name}", *flags])
             for name, flags in INSTRUCTION_SETS.items()
+            for family in FAMILIES
         ),
     ]
+
+
+def _cpu_jobs():
+    """Returns (source, name of the object, flags) of everything that is compiled for the CPU, in the linker's order."""
+    with_tensorflow = [
+        (SOURCES / folder / f"{family}_{kind}.cc", f"{family}_{kind}", _tensorflow_flags())
+        for folder, kind in (("kernels", "cpu_kernels"), ("ops", "ops"))
+        for family in FAMILIES
+    ]
+    return with_tensorflow + jobs_without_tensorflow()
 
 
 def _tensorflow_flags():

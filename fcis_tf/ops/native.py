@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-LIBRARY = Path(__file__).parent / "lib" / "position_sensitive.so"
+LIBRARY = Path(__file__).parent / "lib" / "operators.so"
 
 
 def built_for_path(library):
@@ -36,6 +36,20 @@ def ps_assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size,
         stride=stride,
     )
     return class_logits, mask_logits
+
+
+def render_masks(roi_masks, rois, votes, image_size, binary_threshold, threshold_first):
+    """See `fcis_tf.ops.render_masks`."""
+    return _library().fcis_tf_render_masks(
+        roi_masks, rois, votes, image_size, binary_threshold, threshold_first=threshold_first
+    )
+
+
+def render_box_masks(roi_masks, rois, votes, image_size, mask_size, binary_threshold, threshold_first):
+    """See `fcis_tf.ops.render_box_masks`."""
+    return _library().fcis_tf_render_box_masks(
+        roi_masks, rois, votes, image_size, binary_threshold, threshold_first=threshold_first, mask_size=mask_size
+    )
 
 
 @functools.cache
@@ -81,6 +95,11 @@ def _library():
 
 def _sizes(operation):
     return {name: operation.get_attr(name) for name in ("group_size", "pooled_size", "stride")}
+
+
+# A mask is a comparison, which has no gradient.
+tf.no_gradient("FcisTf>RenderMasks")
+tf.no_gradient("FcisTf>RenderBoxMasks")
 
 
 @tf.RegisterGradient("FcisTf>PsRoiPool")

@@ -11,7 +11,7 @@ import math
 
 import tensorflow as tf
 
-from fcis_tf.ops import native, portable
+from fcis_tf.ops.implementation import operators
 
 
 def ps_roi_pool(features, boxes, box_indices, *, group_size, pooled_size, stride, implementation=None):
@@ -29,7 +29,7 @@ def ps_roi_pool(features, boxes, box_indices, *, group_size, pooled_size, stride
         pooled_size: P, a multiple of k; at most 1024 for native operators.
         stride: pixels of the image per cell of the map.
         implementation: "native" (C++ and CUDA), "portable" (stock TensorFlow operators), or None for native where it
-            is built.
+            is built, unless `use_implementation` says otherwise.
 
     Returns:
         [R, P, P, D] of the dtype of `features`. Sums are computed in float32. Differentiable in `features`.
@@ -46,7 +46,7 @@ def ps_roi_pool(features, boxes, box_indices, *, group_size, pooled_size, stride
         TensorShape([1, 21, 21, 4])
     """
     features, boxes, box_indices = _checked(features, boxes, box_indices, 1, group_size, pooled_size, stride)
-    return _operators(implementation).ps_roi_pool(features, boxes, box_indices, group_size, pooled_size, stride)
+    return operators(implementation).ps_roi_pool(features, boxes, box_indices, group_size, pooled_size, stride)
 
 
 def ps_assemble(
@@ -68,7 +68,7 @@ def ps_assemble(
         pooled_size: P, a multiple of k; at most 1024 for native operators.
         stride: pixels of the image per cell of the map.
         implementation: "native" (C++ and CUDA), "portable" (stock TensorFlow operators), or None for native where it
-            is built.
+            is built, unless `use_implementation` says otherwise.
 
     Returns:
         class_logits [R, C + 1] and mask_logits [R, P, P, 2] (outside, inside), of the dtype of `score_maps`.
@@ -91,19 +91,8 @@ def ps_assemble(
     if labels is not None:
         labels = _as_indices(labels, "labels")
         labels.shape.assert_is_compatible_with(box_indices.shape)
-    operators = _operators(implementation)
-    return operators.ps_assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size, stride)
-
-
-def _operators(implementation):
-    """Returns the module that implements the operators."""
-    if implementation not in (None, "native", "portable"):
-        raise ValueError(f"implementation: expected 'native', 'portable' or None, found {implementation!r}")
-    if implementation == "portable":
-        return portable
-    if implementation == "native" and native.reason_for_absence():
-        raise ValueError(f"implementation: the native operators cannot be used: {native.reason_for_absence()}")
-    return native if native.is_available() else portable
+    assemble = operators(implementation).ps_assemble
+    return assemble(score_maps, boxes, box_indices, labels, group_size, pooled_size, stride)
 
 
 def _checked(features, boxes, box_indices, depth, group_size, pooled_size, stride):

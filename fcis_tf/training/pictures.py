@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from fcis_tf.config import config_as_yaml
 from fcis_tf.data import IMAGE_MEAN, evaluation_batches
-from fcis_tf.inference import Instances, render_instances
+from fcis_tf.inference import Instances, instance_renderer
 from fcis_tf.models.fcis import STRIDE
 from fcis_tf.visualization import draw_boxes, draw_instances, draw_score_maps
 
@@ -32,6 +32,9 @@ class PictureWriter:
     def __init__(self, model, detector, source, config, model_dir, step):
         self._model = model
         self._detector = detector
+        thresholding = config.inference.binary_threshold, config.inference.threshold_first
+        self._render_found = instance_renderer(*thresholding)
+        self._render_truth = instance_renderer(binary_threshold=0.5, threshold_first=False)
         self._class_names = source.class_names
         self._config = config
         self._batches = evaluation_batches(source, config.data, batch_size=1).take(IMAGES)
@@ -60,8 +63,7 @@ class PictureWriter:
         image = np.clip(batch["images"].numpy() + IMAGE_MEAN, 0, 255).round().astype(np.uint8)[: size[0], : size[1]]
         detections = self._detector(batch["images"][None], size[None])
         detections = {name: values[0] for name, values in detections.items()}
-        inference = self._config.inference
-        found = self._render(detections, size, inference.binary_threshold, inference.threshold_first)
+        found = _as_numpy(self._render_found(detections, size))
 
         both = np.concatenate([self._draw_found(image, found), self._draw_truth(image, batch)], axis=1)
         valid = maps["proposals_valid"][0].numpy()
@@ -76,10 +78,6 @@ class PictureWriter:
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, 2], tf.int32)])
     def _maps(self, images, image_sizes):
         return self._model.propose(images, image_sizes)
-
-    def _render(self, detections, size, binary_threshold, threshold_first):
-        instances = render_instances(detections, size, binary_threshold, threshold_first)
-        return Instances(*(tensor.numpy() for tensor in instances))
 
     def _draw_found(self, image, found):
         sure = found.scores >= MIN_SCORE
@@ -96,7 +94,7 @@ class PictureWriter:
             "roi_masks": tf.cast(batch["masks"], tf.float32),
             "votes": tf.eye(tf.shape(batch["boxes"])[0]),
         }
-        truth = self._render(truth, batch["image_sizes"], binary_threshold=0.5, threshold_first=False)
+        truth = _as_numpy(self._render_truth(truth, batch["image_sizes"]))
         return draw_instances(image, truth.boxes, truth.classes, None, truth.masks, self._class_names)
 
     def _draw_score_maps(self, image, score_maps, box, label):
@@ -111,3 +109,7 @@ class PictureWriter:
             stride=STRIDE,
             binary_threshold=self._config.inference.binary_threshold,
         )
+
+
+def _as_numpy(instances):
+    return Instances(*(tensor.numpy() for tensor in instances))

@@ -5,8 +5,7 @@ import tensorflow as tf
 from matplotlib.cm import ScalarMappable
 from PIL import Image, ImageDraw, ImageFont
 
-from fcis_tf.inference.render_masks import render_masks
-from fcis_tf.ops import ps_assemble
+from fcis_tf.ops import ps_assemble, render_masks
 from fcis_tf.visualization.draw_instances import draw_instances
 
 _IMAGE_SIDE = 420
@@ -115,7 +114,8 @@ def _draw_assembled(values, box, heat):
 def _draw_mask(image, assembled, box, label, class_name, binary_threshold):
     """Draws the instance that the assembled maps [P, P, 2] give over its image."""
     probabilities = tf.nn.softmax(assembled)[..., 1]
-    masks = render_masks(probabilities[None], box[None], tf.ones([1, 1]), image.shape[:2], binary_threshold)
+    arguments = probabilities[None], box[None], tf.ones([1, 1]), image.shape[:2]
+    _, masks = render_masks(*arguments, binary_threshold=binary_threshold)
     drawn = draw_instances(image, box[None], [1], None, masks.numpy(), [class_name])
     return _resize(Image.fromarray(drawn), _IMAGE_SIDE)
 

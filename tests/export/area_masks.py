@@ -7,7 +7,8 @@ def area_masks(masks, boxes, mask_size):
     """Returns the fractions of the cells of a grid over each box [D, 4] that masks [D, H, W] cover: [D, M, M]."""
     result = np.zeros((len(masks), mask_size, mask_size), np.float32)
     for area, mask, (ymin, xmin, ymax, xmax) in zip(result, masks, np.asarray(boxes, float), strict=True):
-        rows, columns = (_weights(*edges) for edges in ((ymin, ymax, len(mask), mask_size), (xmin, xmax, mask.shape[1], mask_size)))
+        rows = _weights(ymin, ymax, mask.shape[0], mask_size)
+        columns = _weights(xmin, xmax, mask.shape[1], mask_size)
         area[:] = rows @ mask @ columns.T
     return result
 

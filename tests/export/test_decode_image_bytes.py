@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fcis_tf.data import decode_image
@@ -127,8 +127,7 @@ def check_that_it_is_decoded_or_refused(contents):
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"RIFF"]))
-@example(b"", b"GIF8")
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF"]))
 def test_any_bytes_are_decoded_or_refused(contents, magic):
     check_that_it_is_decoded_or_refused(magic + contents)
 

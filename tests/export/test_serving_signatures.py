@@ -55,7 +55,7 @@ def ask_for_tensor(signatures, images):
 
 
 def check_same_answers(found, expected):
-    assert list(found) == list(expected)
+    assert found.keys() == expected.keys()
     for name, values in expected.items():
         if values.dtype == object:
             np.testing.assert_array_equal(found[name], values)
@@ -160,7 +160,8 @@ def test_native_operators_give_the_same(trained, signatures):
 OPERATORS = """
 import sys, tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
-graph = saved_model_pb2.SavedModel.FromString(open(sys.argv[1] + "/saved_model.pb", "rb").read()).meta_graphs[0].graph_def
+model = saved_model_pb2.SavedModel.FromString(open(sys.argv[1] + "/saved_model.pb", "rb").read())
+graph = model.meta_graphs[0].graph_def
 operators = {node.op for node in graph.node} | {node.op for f in graph.library.function for node in f.node_def}
 functions = {function.signature.name for function in graph.library.function}
 unknown = sorted(name for name in operators - functions if not hasattr(tf.raw_ops, name))

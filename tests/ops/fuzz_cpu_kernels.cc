@@ -1,7 +1,8 @@
 // Runs the CPU's kernels on random sizes and boxes, for sanitizers to watch: fuzz_cpu_kernels [CALLS [FIRST_CALL]].
 //
-// Every call is one function for one type, with all instruction sets that the processor has and with its work divided
-// at random. All of them must give the same bits, and so must write all of the output. tests/ops/sanitize.py builds it.
+// Every call is one function for one type, or renders masks, with all instruction sets that the processor has and with
+// its work divided at random. All of them must give the same bits, and so must write all of the output.
+// tests/ops/sanitize.py builds it.
 
 #include <algorithm>
 #include <cfloat>
@@ -13,12 +14,13 @@
 #include <utility>
 #include <vector>
 
+#include "instruction_sets.h"
+#include "mask_rendering_cpu.h"
 #include "position_sensitive_cpu.h"
 
 namespace fcis_tf {
 namespace {
 
-constexpr const char* kInstructionSets[] = {"baseline", "avx2", "avx512"};
 enum Function { kPool, kPoolGradient, kAssemble, kAssembleGradient };
 
 class Random {
@@ -233,6 +235,67 @@ void CallOnce(Random& random, int64_t call) {
   }
 }
 
+// Rendering of masks: [0, 1] and special values in all inputs, extents of an image that tiles do not divide.
+void RenderOnce(Random& random, int64_t call) {
+  static constexpr int kExtents[] = {0, 1, 2, 5, 16, 17, 63, 64, 65, 127, 129, 150};
+  static constexpr int kCells[] = {0, 1, 2, 3, 7, 21};
+  RenderingSizes sizes;
+  sizes.regions = random.Integer(0, 5);
+  sizes.cells = random.OneOf(kCells);
+  sizes.detections = random.Integer(0, 4);
+  sizes.height = random.OneOf(kExtents);
+  sizes.width = random.Chance(2) ? 300 : random.OneOf(kExtents);
+  sizes.threshold = random.Chance(5) ? Edge(random, 1) : random.Real(0, 1);
+  sizes.threshold_first = random.Chance(50);
+  const int64_t mask_size = random.Chance(5) ? random.Integer(30, 200) : random.Integer(1, 30);
+  const bool any = random.Chance(20);
+  auto probabilities = [&](int64_t count) {
+    std::vector<float> values(count);
+    for (float& value : values) value = any && random.Chance(10) ? AnyFloat(random) : random.Real(-0.2f, 1);
+    return values;
+  };
+  const Sizes of_boxes = {1, sizes.height, sizes.width, 1, sizes.regions, 1, 1, 1};
+  const std::vector<float> rois = Boxes(random, of_boxes);
+  const std::vector<float> masks = probabilities(sizes.regions * sizes.cells * sizes.cells);
+  const std::vector<float> votes = probabilities(sizes.detections * sizes.regions);
+
+  struct {
+    std::vector<float> boxes, box_masks, boxes_of_masks;
+    std::vector<uint8_t> masks;
+  } results[2];
+  auto run = [&](const MaskKernels& kernels, int garbage, const std::vector<std::pair<int64_t, int64_t>>& ranges,
+                 auto* out) {
+    out->boxes.resize(sizes.detections * 4);
+    out->boxes_of_masks.resize(sizes.detections * 4);
+    out->box_masks.resize(sizes.detections * mask_size * mask_size);
+    out->masks.resize(sizes.detections * sizes.height * sizes.width);
+    for (std::vector<float>* values : {&out->boxes, &out->boxes_of_masks, &out->box_masks}) {
+      Outputs<float>::Spoil(garbage, *values);
+    }
+    Outputs<float>::Spoil(garbage, out->masks);
+    for (const auto& [begin, end] : ranges) {
+      kernels.render(sizes, masks.data(), rois.data(), votes.data(), begin, end, out->boxes_of_masks.data(),
+                     out->masks.data());
+      kernels.render_in_boxes(sizes, masks.data(), rois.data(), votes.data(), mask_size, begin, end,
+                              out->boxes.data(), out->box_masks.data());
+    }
+  };
+  run(*FindMaskKernels("baseline"), 0x5a, {{0, sizes.detections}}, &results[0]);
+  for (const char* instruction_set : kInstructionSets) {
+    const MaskKernels* kernels = FindMaskKernels(instruction_set);
+    if (!kernels) continue;
+    run(*kernels, 0xa5, Division(random, sizes.detections), &results[1]);
+    if (results[0].boxes == results[1].boxes && results[0].boxes == results[1].boxes_of_masks &&
+        results[0].box_masks == results[1].box_masks && results[0].masks == results[1].masks) {
+      continue;
+    }
+    std::printf("call %lld: masks of %lld cells in %lld x %lld pixels with %s differ from the baseline undivided\n",
+                static_cast<long long>(call), static_cast<long long>(sizes.cells),
+                static_cast<long long>(sizes.height), static_cast<long long>(sizes.width), instruction_set);
+    std::exit(1);
+  }
+}
+
 }  // namespace
 }  // namespace fcis_tf
 
@@ -241,15 +304,18 @@ int main(int argc, char** argv) {
   const int64_t first = argc > 2 ? std::atoll(argv[2]) : 0;
   for (int64_t call = first; call < first + calls; ++call) {
     fcis_tf::Random random(call);
-    switch (random.Integer(0, 2)) {
+    switch (random.Integer(0, 3)) {
       case 0:
         fcis_tf::CallOnce<float>(random, call);
         break;
       case 1:
         fcis_tf::CallOnce<fcis_tf::Half>(random, call);
         break;
-      default:
+      case 2:
         fcis_tf::CallOnce<fcis_tf::BFloat16>(random, call);
+        break;
+      default:
+        fcis_tf::RenderOnce(random, call);
     }
   }
   std::printf("%lld random calls without a finding, with", static_cast<long long>(calls));

@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fcis_tf.ops.build import FLAGS, INSTRUCTION_SETS, SOURCES
+from fcis_tf.ops.build import FLAGS, SOURCES, jobs_without_tensorflow
 
 COMPILER = os.environ.get("CXX", "g++")
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
@@ -18,14 +18,9 @@ SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow", "-fno-sanitize
 
 def build_program(folder):
     """Compiles fuzz_cpu_kernels.cc and the kernels into a folder, and returns the program's path."""
-    kernels = SOURCES / "kernels"
     jobs = [
-        (kernels / "position_sensitive_cpu.cc", name, [f"-DFCIS_TF_ISA={name}", *flags])
-        for name, flags in INSTRUCTION_SETS.items()
-    ]
-    jobs += [
-        (kernels / "position_sensitive_cpu_dispatch.cc", "dispatch", []),
-        (Path(__file__).with_name("fuzz_cpu_kernels.cc"), "fuzz", ["-I", kernels]),
+        *jobs_without_tensorflow(),
+        (Path(__file__).with_name("fuzz_cpu_kernels.cc"), "fuzz", ["-I", SOURCES / "kernels"]),
     ]
 
     def compile_one(job):

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from fcis_tf.ops import native, ps_roi_pool
-from fcis_tf.ops.build import INSTRUCTION_SETS, BuildError, build
+from fcis_tf.ops.build import FAMILIES, INSTRUCTION_SETS, BuildError, build
 
 ROOT = Path(__file__).parents[2]
 CACHED = (native.reason_for_absence, native.is_available, native._library)
@@ -25,7 +25,7 @@ SIZES = {"group_size": 1, "pooled_size": 1, "stride": 1}
 @pytest.fixture
 def library(tmp_path, monkeypatch):
     """Where the native operators are looked for: nothing is there yet."""
-    path = tmp_path / "lib" / "position_sensitive.so"
+    path = tmp_path / "lib" / "operators.so"
     path.parent.mkdir()
     monkeypatch.setattr(native, "LIBRARY", path)
     for function in CACHED:
@@ -72,7 +72,7 @@ def check_that_portable_operators_run(reason):
 
 
 def test_a_missing_library(library):
-    check_that_portable_operators_run("were not built: .*position_sensitive.so is missing")
+    check_that_portable_operators_run("were not built: .*operators.so is missing")
 
 
 def test_a_library_for_another_tensorflow(library):
@@ -83,19 +83,19 @@ def test_a_library_for_another_tensorflow(library):
 def test_a_library_that_was_cut_short(library):
     write_library(library, b"1234567890" * 1000)
     library.write_bytes(library.read_bytes()[:5000])
-    check_that_portable_operators_run("position_sensitive.so is damaged: it is not what was built")
+    check_that_portable_operators_run("operators.so is damaged: it is not what was built")
 
 
 def test_a_library_that_is_none(library):
     write_library(library, b"not what a linker makes\n" * 100)
-    check_that_portable_operators_run("position_sensitive.so cannot be loaded: ")
+    check_that_portable_operators_run("operators.so cannot be loaded: ")
 
 
 @pytest.mark.parametrize("content", ["", "[]", '"2.20.0"', "{}", '{"tensorflow": "2.20.0"}'])
 def test_a_description_that_is_none(library, content):
     library.write_bytes(b"")
     native.built_for_path(library).write_text(content)
-    check_that_portable_operators_run("position_sensitive.json is damaged")
+    check_that_portable_operators_run("operators.json is damaged")
 
 
 # Building
@@ -144,7 +144,8 @@ def test_the_library_and_its_description(library, compiler, tmp_path):
     linking = (tmp_path / "calls").read_text().splitlines()[-1]
     assert "-shared" in linking
     objects = re.findall(r"(\w+)\.o\b", linking)
-    assert objects[-len(INSTRUCTION_SETS) :] == list(INSTRUCTION_SETS) and len(objects) > len(INSTRUCTION_SETS)
+    expected = [f"{family}_{name}" for name in INSTRUCTION_SETS for family in FAMILIES]
+    assert objects[-len(expected) :] == expected and len(objects) > len(expected)
 
 
 def test_an_installed_package_has_no_sources(library, monkeypatch, tmp_path):

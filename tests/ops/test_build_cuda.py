@@ -40,7 +40,7 @@ def machine(tmp_path, monkeypatch):
 
 def build_and_read(tmp_path):
     """Returns what build() returns, what the file beside the library says of CUDA, and how the library was linked."""
-    library = tmp_path / "lib" / "position_sensitive.so"
+    library = tmp_path / "lib" / "operators.so"
     version = build(library)
     assert library.read_text() == "made\n"
     return version, json.loads(native.built_for_path(library).read_text())["cuda"], calls(tmp_path)[-1]
@@ -98,5 +98,5 @@ def test_without_a_working_compiler_nothing_is_built(machine, tmp_path):
     machine("nvcc", NVCC.format(cuda=tmp_path / "cuda", compile=COMPILER))
     machine("compiler", "echo 'no such luck' >&2; exit 1")
     with pytest.raises(BuildError, match="no such luck"):
-        build(tmp_path / "position_sensitive.so")
-    assert not (tmp_path / "position_sensitive.so").exists()
+        build(tmp_path / "operators.so")
+    assert not (tmp_path / "operators.so").exists()

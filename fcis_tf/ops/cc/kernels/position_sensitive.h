@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "host_device.h"
+#include "range.h"
 
 namespace fcis_tf {
 
@@ -26,14 +27,6 @@ struct Sizes {
 
   FCIS_TF_HOST_DEVICE int64_t channels() const { return int64_t{group_size} * group_size * depth; }
   FCIS_TF_HOST_DEVICE int bins_per_cell() const { return pooled_size / group_size; }
-};
-
-// Half-open range of cells along one axis.
-struct Range {
-  int begin;
-  int end;
-
-  FCIS_TF_HOST_DEVICE int size() const { return end - begin; }
 };
 
 // The definition rounds after each operation: no fused multiply-add, which would move edges by a whole cell.

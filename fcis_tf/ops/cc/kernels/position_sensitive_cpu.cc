@@ -1,57 +1,24 @@
 // The loops over cells and channels. Compiled once for every instruction set, into the namespace FCIS_TF_ISA.
-//
-// Vectors are the compiler's own, of 16 floats: one AVX-512 register, two of AVX2, four of SSE or NEON.
 
 #include "position_sensitive_cpu.h"
 
 #include <algorithm>
 #include <cstring>
-#include <new>
+
+#include "cpu_vectors.h"
 
 namespace fcis_tf {
 namespace FCIS_TF_ISA {
 namespace {
 
-constexpr int kWidth = 16;
-typedef float Vector __attribute__((vector_size(4 * kWidth)));
-typedef int32_t Mask __attribute__((vector_size(4 * kWidth)));
 typedef uint32_t Bits32 __attribute__((vector_size(4 * kWidth)));
 typedef uint16_t Bits16 __attribute__((vector_size(2 * kWidth)));
-
-// Zeros, at a multiple of a vector's size. With std::vector the linker could give one instruction set the memory that
-// another one asked for, and they differ in how a Vector has to be aligned.
-template <typename T>
-class Array {
- public:
-  explicit Array(int64_t size)
-      : size_(size), data_(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{sizeof(Vector)}))) {
-    Clear();
-  }
-  Array(const Array&) = delete;
-  Array& operator=(const Array&) = delete;
-  ~Array() { ::operator delete(data_, std::align_val_t{sizeof(Vector)}); }
-
-  void Clear() { std::memset(data_, 0, size_ * sizeof(T)); }
-  T* data() { return data_; }
-  const T* data() const { return data_; }
-  T& operator[](int64_t i) { return data_[i]; }
-
- private:
-  int64_t size_;
-  T* data_;
-};
 
 // Conversion of 16 elements.
 
 inline Vector ToFloats(Bits32 bits) {
   Vector floats;
   std::memcpy(&floats, &bits, sizeof(floats));
-  return floats;
-}
-
-inline Vector Load(const float* source) {
-  Vector floats;
-  std::memcpy(&floats, source, sizeof(floats));
   return floats;
 }
 

@@ -1,8 +1,8 @@
 // Which instruction set's kernels to run.
 
 #include <cstring>
-#include <initializer_list>
 
+#include "instruction_sets.h"
 #include "position_sensitive_cpu.h"
 
 namespace fcis_tf {
@@ -24,23 +24,21 @@ const CpuKernels<T>& Kernels();
 
 template <typename T>
 const CpuKernels<T>* FindCpuKernels(const char* instruction_set) {
+  if (!HasInstructionSet(instruction_set)) return nullptr;
 #ifdef __x86_64__
-  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (!std::strcmp(instruction_set, "avx2")) return has_avx2 ? &avx2::Kernels<T>() : nullptr;
-  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (!std::strcmp(instruction_set, "avx512")) return has_avx512 ? &avx512::Kernels<T>() : nullptr;
+  if (!std::strcmp(instruction_set, "avx2")) return &avx2::Kernels<T>();
+  if (!std::strcmp(instruction_set, "avx512")) return &avx512::Kernels<T>();
 #endif
-  return std::strcmp(instruction_set, "baseline") ? nullptr : &baseline::Kernels<T>();
+  return &baseline::Kernels<T>();
 }
 
 template <typename T>
 const CpuKernels<T>& BestCpuKernels() {
   static const CpuKernels<T>* const best = [] {
-    for (const char* instruction_set : {"avx512", "avx2"}) {
+    for (const char* instruction_set : kInstructionSets) {
       if (const CpuKernels<T>* kernels = FindCpuKernels<T>(instruction_set)) return kernels;
     }
-    return FindCpuKernels<T>("baseline");
+    return &baseline::Kernels<T>();
   }();
   return *best;
 }

@@ -1,12 +1,10 @@
 // TensorFlow's kernels for the CPU: division of the work among threads.
 
 #include <algorithm>
-#include <atomic>
-#include <new>
 
+#include "divide_work.h"
 #include "position_sensitive_cpu.h"
 #include "position_sensitive_kernels.h"
-#include "tensorflow/core/platform/threadpool.h"
 
 namespace fcis_tf {
 namespace {
@@ -21,17 +19,7 @@ template <typename Function>
 void Divide(OpKernelContext* context, int64_t count, int64_t floats_of_each, Function function) {
   using tensorflow::thread::ThreadPool;
   const auto scheduling = ThreadPool::SchedulingParams::Adaptive(std::max<int64_t>(floats_of_each, 1));
-  std::atomic<bool> out_of_memory{false};
-  const auto guarded = [&](int64_t begin, int64_t end) {
-    // The loops' own memory; an exception must not leave a thread of TensorFlow's.
-    try {
-      function(begin, end);
-    } catch (const std::bad_alloc&) {
-      out_of_memory = true;
-    }
-  };
-  context->device()->tensorflow_cpu_worker_threads()->workers->ParallelFor(count, scheduling, guarded);
-  if (out_of_memory) context->CtxFailure(absl::ResourceExhaustedError("out of memory for a thread's sums"));
+  DivideWork(context, count, scheduling, function);
 }
 
 int64_t BinsOf(const Sizes& sizes) { return int64_t{sizes.pooled_size} * sizes.pooled_size; }

@@ -5,23 +5,16 @@
 
 #include <cmath>
 #include <cstdint>
-#include <initializer_list>
 #include <limits>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "checks.h"
 #include "element_types.h"
 #include "position_sensitive.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/register_types.h"
 
 namespace fcis_tf {
-
-template <typename... Parts>
-absl::Status InvalidArgument(const Parts&... parts) {
-  return absl::InvalidArgumentError(absl::StrCat(parts...));
-}
 
 // Reads the attributes that the four operators share.
 class PositionSensitiveKernel : public tensorflow::OpKernel {
@@ -82,13 +75,6 @@ class PositionSensitiveKernel : public tensorflow::OpKernel {
   int pooled_size_;
   float stride_;
 };
-
-inline absl::Status CheckShape(const tensorflow::Tensor& tensor, std::initializer_list<int64_t> expected,
-                               const char* name) {
-  if (tensor.shape().dim_sizes() == absl::InlinedVector<int64_t, 4>(expected)) return absl::OkStatus();
-  return InvalidArgument(name, " must have shape [", absl::StrJoin(expected, ","), "], found ",
-                         tensor.shape().DebugString());
-}
 
 // Checks that [R] indices in memory of the host lie within [0, limit).
 inline absl::Status CheckRange(const tensorflow::Tensor& indices, int64_t limit, const char* name) {

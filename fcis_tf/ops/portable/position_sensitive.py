@@ -1,4 +1,4 @@
-"""The position-sensitive operators in stock TensorFlow operators, as an exported SavedModel contains them.
+"""The position-sensitive operators in stock TensorFlow operators.
 
 Pooling is one sparse operator: every bin is a segment of the cells that it covers, and the mean over a segment of
 gathered rows is `tf.sparse.segment_mean`, which never materialises the gathered rows.
