@@ -59,11 +59,9 @@ def serving_signatures(trained, options):
     def find_in_prepared(images, sizes):
         return find_in_padded(pad_image(images), sizes)
 
-    def find_in_one(image):
-        batches = CanvasBatches(find_in_padded, config.data, options.max_batch_size, _identity(trained))
-        find = find_in_prepared if options.max_batch_size == 1 else batches
-        detections = find_in_photographs(find, image[None], config.data)
-        return {name: values[0] for name, values in detections.items()}
+    find_in_one = find_in_prepared
+    if options.max_batch_size > 1:
+        find_in_one = CanvasBatches(find_in_padded, config.data, options.max_batch_size, _identity(trained))
 
     def outputs(detections, image_size):
         return serving_outputs(detections, image_size, trained.class_names, options.mask_size, config.inference)
@@ -73,7 +71,8 @@ def serving_signatures(trained, options):
         def serve(numbered):
             index, contents = numbered
             image = decode_image_bytes(contents, index, options.max_pixels)
-            return outputs(find_in_one(image), tf.shape(image)[:2])
+            detections = find_in_photographs(find_in_one, image[None], config.data)
+            return outputs({name: values[0] for name, values in detections.items()}, tf.shape(image)[:2])
 
         image_bytes = _not_empty(image_bytes, "image_bytes: expected one image or more")
         numbered = tf.range(tf.size(image_bytes)), image_bytes

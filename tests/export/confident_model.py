@@ -23,11 +23,17 @@ def confident_model(config, num_classes, image, spread=3.0):
     keras.utils.set_random_seed(0)
     model = build_model(config, num_classes)
     prepared, _ = prepare_image(tf.constant(image), config.data.short_side, config.data.long_side)
-    logits = model(prepared[None])["class_logits"].numpy()
-    means, deviation = logits.mean(axis=(0, 1)), (logits - logits.mean(axis=(0, 1))).std()
-    # Logits are proportional to the kernel, and shifted by what a class's biases have in common.
-    layer, scale = model.head.score_maps, spread / deviation
-    layer.kernel.assign(layer.kernel * scale)
-    layer.bias.assign(np.tile(np.repeat(-means * scale, 2), config.model.group_size**2))
+    # Maps are proportional to the kernels, as long as there are no biases.
+    _scale(model.rpn.offsets, 0.2 / np.std(model(prepared[None])["rpn_offsets"]))
+    outputs = model(prepared[None])
+    logits = outputs["class_logits"].numpy()[outputs["rois_valid"]]
+    # Logits are shifted by what the biases of a class have in common.
+    layer, scale = model.head.score_maps, spread / (logits - logits.mean(axis=0)).std()
+    _scale(layer, scale)
+    layer.bias.assign(np.tile(np.repeat(-logits.mean(axis=0) * scale, 2), config.model.group_size**2))
     names = [f"class {i}" for i in range(1, num_classes + 1)]
     return TrainedModel(model, config, names, [10 * i for i in range(1, num_classes + 1)], step=7)
+
+
+def _scale(layer, factor):
+    layer.kernel.assign(layer.kernel * factor)
