@@ -68,14 +68,22 @@ def serving_signatures(trained, options):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
     def serve_image_bytes(image_bytes):
-        def serve(numbered):
+        def decode(numbered):
             index, contents = numbered
-            image = decode_image_bytes(contents, index, options.max_pixels)
+            return decode_image_bytes(contents, index, options.max_pixels)
+
+        def serve(numbered):
+            image = decode(numbered)
             detections = find_in_photographs(find_in_one, image[None], config.data)
             return outputs({name: values[0] for name, values in detections.items()}, tf.shape(image)[:2])
 
         image_bytes = _not_empty(image_bytes, "image_bytes: expected one image or more")
         numbered = tf.range(tf.size(image_bytes)), image_bytes
+        if options.max_batch_size > 1:
+            # A request that fails while one of its images is in a batch ends the whole batch, that of others included.
+            sizes = tf.map_fn(lambda x: tf.shape(decode(x)), numbered, fn_output_signature=tf.TensorSpec([3], tf.int32))
+            with tf.control_dependencies([sizes]):
+                numbered = tuple(tf.identity(values) for values in numbered)
         # Images that are to meet in a batch must be on their way at the same time.
         parallel = options.max_batch_size
         return tf.map_fn(serve, numbered, fn_output_signature=specs, parallel_iterations=parallel)
