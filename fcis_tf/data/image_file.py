@@ -27,14 +27,28 @@ def decode_image(path):
     Raises:
         tf.errors.InvalidArgumentError: the file cannot be read or decoded; see `describe_data_error`.
     """
-    # TensorFlow's decoding errors don't say which file they are about, and graphs have no try: a dataset that
-    # ignores errors does what one would do, and gives the empty image in place of one that cannot be decoded.
-    paths = tf.data.Dataset.from_tensors(path)
-    rgb, rgba = (paths.map(decode).ignore_errors(log_warning=False) for decode in (_decode_rgb, _decode_rgba))
-    empty = tf.data.Dataset.from_tensors(tf.zeros([0, 0, 3], tf.uint8))
-    decoded = rgb.concatenate(rgba).concatenate(empty)
-    image = decoded.take(1).with_options(_plain_options()).get_single_element()
+    # TensorFlow's decoding errors don't say which file they are about.
+    image = first_success([_decode_rgb, _decode_rgba], path, tf.zeros([0, 0, 3], tf.uint8))
     return check_image(image, tf.size(image) > 0, path, UNREADABLE)
+
+
+def first_success(functions, argument, default):
+    """Calls functions until one raises no error; graphs have no try.
+
+    Args:
+        functions: of one tensor, traced as functions of tf.data; each returns one tensor.
+        argument: the tensor to call them with.
+        default: a tensor.
+
+    Returns:
+        The first result, or the default where all functions raise errors.
+    """
+    # A dataset that ignores errors has no element where there was one.
+    arguments = tf.data.Dataset.from_tensors(argument)
+    results = tf.data.Dataset.from_tensors(default)
+    for function in reversed(functions):
+        results = arguments.map(function).ignore_errors(log_warning=False).concatenate(results)
+    return results.take(1).with_options(_plain_options()).get_single_element()
 
 
 def check_image(image, condition, path, problem):

@@ -1,0 +1,69 @@
+"""What the first bytes of an image file say, read before anything is decoded, in the graph."""
+
+import tensorflow as tf
+
+from fcis_tf.data.image_file import first_success
+from fcis_tf.export.first_frame import first_frame
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP")
+
+# Those which tf.io.decode_image goes by.
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
+_HEADER_LENGTH = 32
+
+
+def read_image_header(contents):
+    """Finds the format and the size of an image without decoding it.
+
+    Args:
+        contents: string scalar, the bytes of an image file, or any others.
+
+    Returns:
+        contents: string scalar, the file to decode: of a GIF only the first frame.
+        format: int32 scalar, index into FORMATS, or len(FORMATS) for none of them.
+        size: [2] int64, the height and width that the decoder will find; values of 0 and less where it will fail.
+    """
+    header = _first_bytes(contents, _HEADER_LENGTH)
+    matches = [tf.reduce_all(header[: len(magic)] == list(magic)) for magic in _MAGIC]
+    image_format = tf.argmax(tf.stack([*matches, True]), output_type=tf.int32)
+    readers = [
+        lambda: (contents, _jpeg_size(contents)),
+        lambda: (contents, _png_size(header)),
+        lambda: first_frame(contents),
+        lambda: (contents, _bmp_size(header)),
+        lambda: (contents, tf.zeros([2], tf.int64)),
+    ]
+    contents, size = tf.switch_case(image_format, readers)
+    return contents, image_format, size
+
+
+def _first_bytes(contents, count):
+    padded = tf.strings.join([tf.strings.substr(contents, 0, count), bytes(count)])
+    return tf.cast(tf.io.decode_raw(tf.strings.substr(padded, 0, count), tf.uint8), tf.int64)
+
+
+def _jpeg_size(contents):
+    def size(contents):
+        return tf.cast(tf.image.extract_jpeg_shape(contents)[:2], tf.int64)
+
+    return first_success([size], contents, tf.zeros([2], tf.int64))
+
+
+def _png_size(header):
+    width, height = _unsigned(header[19:15:-1]), _unsigned(header[23:19:-1])
+    return tf.where(tf.reduce_all(header[12:16] == list(b"IHDR")), tf.stack([height, width]), 0)
+
+
+def _bmp_size(header):
+    # A negative height says that the first row is the upper one.
+    return tf.stack([tf.abs(_signed(header[22:26])), _signed(header[18:22])])
+
+
+def _unsigned(values):
+    """Returns the number that four bytes make, the least significant first."""
+    return tf.reduce_sum(values * tf.constant([1, 2**8, 2**16, 2**24], tf.int64))
+
+
+def _signed(values):
+    number = _unsigned(values)
+    return tf.where(number < 2**31, number, number - 2**32)
