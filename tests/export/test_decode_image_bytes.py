@@ -88,14 +88,16 @@ def test_large_images_are_refused_by_their_headers(file_of, height, width):
     assert message.startswith(f"an image of height {height} and width {width} pixels; expected at most {MAX_SIDE} a")
 
 
-@pytest.mark.parametrize("file_of", [jpeg_of, png_of, bmp_of, gif_of])
-@pytest.mark.parametrize("height, width", [(0, 40), (24, 0), (2**32 - 1, 2**31), (-(2**31), -1)])
+@pytest.mark.parametrize(
+    "file_of, height, width",
+    [
+        *((file_of, *size) for file_of in (jpeg_of, png_of, bmp_of, gif_of) for size in ((0, 40), (24, 0))),
+        (png_of, 2**32 - 1, 2**31),
+        (bmp_of, -(2**31), -1),
+    ],
+)
 def test_impossible_sizes_are_refused(file_of, height, width):
-    try:
-        contents = file_of(height, width)
-    except struct.error:
-        pytest.skip("not a number that the format can hold")
-    assert problem(contents)
+    assert problem(file_of(height, width))
 
 
 def test_a_bmp_may_begin_with_its_upper_row():
