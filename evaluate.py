@@ -8,6 +8,7 @@ from fcis_tf.command_line import add_model_dir_argument, add_override_argument, 
 from fcis_tf.compatibility import check_same_classes
 from fcis_tf.config import load_config
 from fcis_tf.data import load_dataset
+from fcis_tf.errors import UserError
 from fcis_tf.evaluation import evaluate, metrics_table
 from fcis_tf.inference import Predictor
 from fcis_tf.inference.tricks import TRICKS_HELP, tricks_in_use
@@ -42,14 +43,18 @@ def main():
     source = load_dataset(config.data.eval, config.data.mask_size, key="data.eval")
     check_same_classes(source.class_names, "data.eval", first.class_names, f"the network in {first_dir}")
 
+    tricks = tricks_in_use(config.inference, len(ensemble))
+    out = arguments.out or first_dir / ("metrics_tricks.json" if tricks else "metrics.json")
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out}: there is no directory {out.parent}")
+
     # Of several networks the weights could be more than a graph can hold as constants, 2 GB.
     predictor = Predictor([trained.model for trained in ensemble], config, freeze=len(ensemble) == 1)
     metrics = evaluate(predictor, source, config)
     networks = [f"{path}, step {trained.step}" for path, trained in zip(arguments.model_dir, ensemble, strict=True)]
-    tricks = tricks_in_use(config.inference, len(ensemble))
     with_tricks = f", with {', '.join(tricks)}" if tricks else ""
     print(f"{', and '.join(networks)}, on data.eval of {arguments.config}{with_tricks}\n\n{metrics_table(metrics)}")
-    write_json(metrics.as_json(), arguments.out or first_dir / ("metrics_tricks.json" if tricks else "metrics.json"))
+    write_json(metrics.as_json(), out)
 
 
 if __name__ == "__main__":

@@ -84,8 +84,8 @@ def _description(out, options):
   serve_tensor:    images, uint8 [B, H, W, 3], RGB
   both give        num_detections, detection_boxes, detection_classes, detection_class_entities, detection_scores,
                    detection_masks ({options.mask_size} x {options.mask_size})
-serve it: docker run --rm -p 8500:8500 -p 8501:8501 -v {out.parent.resolve()}:/models/fcis -e MODEL_NAME=fcis \\
-            tensorflow/serving
+serve it: docker run --rm -p 8500:8500 -p 8501:8501 -v {out.parent.resolve()}:/models/fcis:ro \\
+            -e MODEL_NAME=fcis tensorflow/serving:2.19.1
 ask it:   .venv/bin/python -m serving.client localhost:8500 IMAGE"""
     if options.native_ops:
         text += f"\nThe graph needs the native operators: the server must have loaded {LIBRARY}; stock ones cannot."

@@ -79,7 +79,7 @@ def main():
 
 
 def _address(text):
-    if not re.fullmatch(r".+:\d{1,5}", text):
+    if not re.fullmatch(r".+:[0-9]{1,5}", text) or int(text.rpartition(":")[2]) > 65535:
         raise argparse.ArgumentTypeError(f"expected HOST:PORT, found {text}")
     return text
 

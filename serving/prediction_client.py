@@ -133,6 +133,8 @@ class PredictionClient:
             grpc.StatusCode.NOT_FOUND: f"the server has no model {self.model_name}",
         }
         found = f"{error.code().name}: {_one_line(error.details())}"
+        if "handshake" in found:
+            return f"{self.address}: no encrypted connection can be made; check --tls and --ca-file ({found})"
         return f"{self.address}: {reasons.get(error.code(), 'the server does not describe its model')} ({found})"
 
 

@@ -157,7 +157,12 @@ def main():
         model = ServedModel(arguments.model_name, arguments.model_base_path)
         server = grpc.server(
             ThreadPoolExecutor(arguments.threads),
-            options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", -1),
+                # Otherwise a second server at the same port would take half of the connections.
+                ("grpc.so_reuseport", 0),
+            ],
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(model), server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(model), server)

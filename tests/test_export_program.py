@@ -69,6 +69,7 @@ def test_exports_a_model_and_says_how_to_serve_it(run, model_dir, tmp_path, caps
         (["--override", "inference.max_detections=0"], "inference.max_detections"),
         (["--override", "model.backbone=resnet50", "--model-dir", "missing"], "--model-dir missing: no such directory"),
         (["--out", "model"], "--out model: expected a directory named by the model's version"),
+        (["--out", str(2**63)], f"--out {2**63}: expected a directory named by the model's version"),
     ],
 )
 def test_wrong_arguments_are_one_line_and_write_nothing(run, model_dir, tmp_path, capsys, arguments, message):

@@ -211,6 +211,10 @@ def test_evaluate_with_tricks_says_so_and_leaves_the_plain_metrics(run, network_
     assert "inference.boxes=rois" in capsys.readouterr().out and list(json.loads(out.read_text())) == ["segm", "bbox"]
     assert (first / "metrics_tricks.json").read_text() == metrics and (first / "metrics.json").read_text() == "plain"
 
+    assert run("evaluate.py", *arguments, "--out", tmp_path / "missing" / "metrics.json") == 2
+    error = capsys.readouterr().err
+    assert f"there is no directory {tmp_path / 'missing'}" in error and "images/s" not in error
+
 
 def test_predict_takes_an_ensemble_and_tricks(run, network_dirs, tmp_path, capsys):
     image, out = tmp_path / "7.png", tmp_path / "out"

@@ -5,6 +5,8 @@ import re
 
 import tensorflow as tf
 
+from fcis_tf.data.first_frame import first_frame
+
 UNREADABLE = "not an image that can be read; expected JPEG, PNG, GIF, BMP or WebP"
 
 # Marks our own messages within the text that TensorFlow wraps around them.
@@ -86,12 +88,19 @@ def describe_data_error(error):
 
 
 def _decode_rgb(path):
-    return tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+    return tf.io.decode_image(_read(path), channels=3, expand_animations=False)
 
 
 def _decode_rgba(path):
     """Decodes WebP with transparency, which TensorFlow refuses to decode without."""
-    return tf.io.decode_image(tf.io.read_file(path), channels=4, expand_animations=False)[..., :3]
+    return tf.io.decode_image(_read(path), channels=4, expand_animations=False)[..., :3]
+
+
+def _read(path):
+    """Returns the bytes of a file, of a GIF without what comes behind the first frame."""
+    contents = tf.io.read_file(path)
+    is_gif = tf.strings.substr(contents, 0, 4) == b"GIF8"
+    return tf.cond(is_gif, lambda: first_frame(contents)[0], lambda: contents)
 
 
 def _plain_options():

@@ -17,8 +17,7 @@ _ACCEPTED = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 def decode_image_bytes(contents, index, max_pixels):
     """Decodes an image file, once its header has shown that it is small enough.
 
-    The pixels are those that `fcis_tf.data.decode_image` gives for the same file, except for GIFs: their size is that
-    of the first frame also where later ones are larger.
+    The pixels are those that `fcis_tf.data.decode_image` gives for the same file.
 
     Args:
         contents: string scalar, the bytes of a JPEG, PNG, GIF (of which the first frame is taken) or BMP file.

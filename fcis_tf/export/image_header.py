@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from fcis_tf.data.first_frame import first_frame
 from fcis_tf.data.image_file import first_success
-from fcis_tf.export.first_frame import first_frame
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP")
 

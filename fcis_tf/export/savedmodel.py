@@ -23,7 +23,8 @@ def check_destination(out):
         UserError: it is not named by a number, or there is something else than an empty directory.
     """
     out = Path(out)
-    if not (out.name.isascii() and out.name.isdecimal()):
+    # TensorFlow Serving's versions are 64-bit integers.
+    if not (out.name.isascii() and out.name.isdecimal() and int(out.name) < 2**63):
         raise UserError(f"--out {out}: expected a directory named by the model's version, such as {out / '1'}")
     try:
         taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
@@ -71,7 +72,7 @@ def _write(trained, options, directory):
     ]
     write_json(classes, directory / "assets" / "classes.json")
     write_text(_configuration(trained.config, options), directory / "assets" / "config.yaml")
-    write_warmup_requests(directory)
+    write_warmup_requests(directory, options.max_pixels)
 
 
 def _make_uuid_deterministic(path):

@@ -49,8 +49,12 @@ def serving_signatures(trained, options):
     config = trained.config
     specs = serving_output_specs(config.inference.max_detections, options.mask_size)
 
-    # One function for all: the weights are in the graph once.
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, 2], tf.int32)])
+    # One function for all: the weights are in the graph once. TensorFlow's optimiser, were it to put the function's
+    # contents in those of the loop that calls it, would fail to fold their constants.
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None, 2], tf.int32)],
+        experimental_attributes={"_noinline": True},
+    )
     def find_in_padded(images, sizes):
         with frozen_weights(trained.model):
             regions = score_regions(trained.model, images, sizes, config.inference.second_pass)

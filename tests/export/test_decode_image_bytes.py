@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fcis_tf.data import decode_image
+from fcis_tf.data.first_frame import first_frame
 from fcis_tf.export import MAX_SIDE, decode_image_bytes
-from fcis_tf.export.first_frame import first_frame
 from tests.export.image_files import animation, encode, picture, valid_files
 
 MAX_PIXELS = 2000

@@ -14,7 +14,8 @@ import yaml
 from tensorflow_serving.apis import prediction_log_pb2
 
 from fcis_tf.errors import UserError
-from fcis_tf.export import ServingOptions, check_destination, export_savedmodel
+from fcis_tf.export import ServingOptions, check_destination, decode_image_bytes, export_savedmodel
+from fcis_tf.export.warmup_requests import WARMUP_FILE, write_warmup_requests
 from tests.export.confident_model import confident_model
 from tests.export.image_files import picture
 from tests.tiny_config import tiny_config
@@ -113,3 +114,11 @@ def test_an_empty_directory_may_be_there_but_nothing_else(tmp_path):
     for name in ("1", "2"):
         with pytest.raises(UserError, match="already there; name another version"):
             check_destination(tmp_path / name)
+
+
+def test_the_warm_up_image_is_within_the_limit(tmp_path):
+    write_warmup_requests(tmp_path, max_pixels=100)
+    (record, _) = tf.data.TFRecordDataset(str(tmp_path / WARMUP_FILE)).as_numpy_iterator()
+    log = prediction_log_pb2.PredictionLog.FromString(record)
+    (contents,) = tf.make_ndarray(log.predict_log.request.inputs["image_bytes"])
+    assert decode_image_bytes(tf.constant(contents), 0, 100).shape == (10, 10, 3)

@@ -125,6 +125,7 @@ def test_a_wrong_server_is_one_line_before_anything_is_written(run, stand_in, tm
     ("arguments", "message"),
     [
         (["localhost"], "argument HOST:PORT: expected HOST:PORT, found localhost"),
+        (["localhost:65536"], "argument HOST:PORT: expected HOST:PORT, found localhost:65536"),
         (["localhost:1", "--min-score", "2"], "argument --min-score: expected a score in 0..1, found 2"),
         (["localhost:1", "--timeout", "0"], "argument --timeout: expected a number of seconds above 0, found 0"),
         (["localhost:1", "--concurrency", "no"], "--concurrency: expected a whole number in 1..1024, found no"),

@@ -207,5 +207,5 @@ def test_encrypted(certificate):
         with PredictionClient(address, "fcis", encrypted=True, root_certificates=certificate[1]) as client:
             client.check_model()
             assert client.predict(b"")["num_detections"] == 7
-        assert "no gRPC server can be reached there" in explain(address, encrypted=True)
+        assert "check --tls and --ca-file" in explain(address, encrypted=True)
         assert "no gRPC server can be reached there" in explain(address)

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.running_stand_in import STAND_IN
+from serving.running_stand_in import STAND_IN, running_stand_in
 from serving.stand_in import main as stand_in_main
 from tests.serving.photographs import HEIGHT, WIDTH, bright_rectangle, encode
 from tests.serving.tiny_model import MAX_DETECTIONS, export_tiny_model
@@ -143,3 +143,9 @@ def test_a_directory_without_a_version_is_one_line(start_badly, tmp_path):
 def test_a_warm_up_request_that_fails_keeps_the_model_from_serving(start_badly, tmp_path):
     export_tiny_model(tmp_path / "1", warm_up_image=b"no image")
     assert "Unknown image file format" in start_badly(tmp_path)
+
+
+def test_a_port_that_is_taken_is_an_error(stand_in, served_model):
+    port = stand_in[0].rpartition(":")[2]
+    with pytest.raises(RuntimeError, match="stand_in.py: "), running_stand_in(served_model, "--port", port):
+        pass
