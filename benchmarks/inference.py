@@ -10,18 +10,16 @@ layer to layer, a trained one does not.
 
 import argparse
 import json
-import statistics
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from benchmarks.mask_rcnn import HEIGHT as PEER_HEIGHT
 from benchmarks.mask_rcnn import WIDTH as PEER_WIDTH
 from benchmarks.mask_rcnn import make_mask_rcnn
+from benchmarks.timer import Timer
 from fcis_tf.command_line import run_program
 from fcis_tf.config import load_config
 from fcis_tf.data import pad_image, prepare_image
@@ -44,18 +42,16 @@ def main():
     arguments = parser.parse_args()
 
     image = make_image()
-    timer = _Timer(arguments.runs)
     configs = {precision: load_config(CONFIG, [f"model.precision={precision}"]) for precision in PRECISIONS}
     models = make_models(configs, image)
-    wholes, stages = {}, {}
-    for precision, config in configs.items():
-        wholes[precision] = time_whole(models[precision], config, image, timer)
-        stages[precision] = time_stages(models[precision], config, image, timer)
     photograph = tf.random.stateless_normal([1, PEER_HEIGHT, PEER_WIDTH, 3], [0, 0])
-    peers = {
-        precision: timer.median(make_mask_rcnn(CLASSES + 1, precision), photograph) for precision in PRECISIONS
-    }
-    timer.bar.close()
+    wholes, stages, peers = {}, {}, {}
+    with Timer(arguments.runs) as timer:
+        for precision, config in configs.items():
+            wholes[precision] = time_whole(models[precision], config, image, timer)
+            stages[precision] = time_stages(models[precision], config, image, timer)
+        for precision in PRECISIONS:
+            peers[precision] = timer.median(make_mask_rcnn(CLASSES + 1, precision), photograph)
     print_tables(wholes, stages, peers)
     if arguments.json:
         figures = {"fcis": wholes, "fcis_stages": stages, "mask_rcnn": peers}
@@ -168,23 +164,6 @@ def print_tables(wholes, stages, peers):
         for name, seconds in (*wholes[precision].items(), ("Mask R-CNN", peers[precision])):
             ratios = f"{seconds / peers['float32']:26.2f}{seconds / peers[precision]:20.2f}"
             print(f"{f'{precision}, {name}':44}{1000 * seconds:12.1f}{ratios}")
-
-
-class _Timer:
-    def __init__(self, runs):
-        self.bar = tqdm(desc="time", unit=" runs")
-        self._runs = runs
-
-    def median(self, function, *inputs):
-        times = []
-        for run in range(self._runs + 2):
-            start = time.perf_counter()
-            function(*inputs)
-            # The first runs trace and compile.
-            if run >= 2:
-                times.append(time.perf_counter() - start)
-            self.bar.update()
-        return statistics.median(times)
 
 
 if __name__ == "__main__":

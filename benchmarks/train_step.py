@@ -6,13 +6,11 @@ and backward is a forward pass with the gradient of its sum with respect to the 
 
 import argparse
 import json
-import statistics
-import time
 
 import keras
 import tensorflow as tf
-from tqdm import tqdm
 
+from benchmarks.timer import Timer
 from fcis_tf.command_line import add_override_argument, run_program
 from fcis_tf.config import load_config
 from fcis_tf.data import load_dataset, training_batches
@@ -92,29 +90,28 @@ def time_parts(config, runs):
     def assemble(score_maps, box_maps):
         return model.head.assemble(score_maps, box_maps, rois, tf.maximum(labels, 0))[:3]
 
-    timer = _Timer(runs)
-    trunk = model.backbone
-    timer.part("backbone", lambda x: trunk(x, training=True), [batch["images"]], trunk.trainable_variables)
-    timer.part("RPN", model.rpn, [conv4], model.rpn.trainable_variables)
-    timer.part("proposals", lambda: model.proposal_layer(*rpn_outputs), [], None)
-    timer.part("score and box maps", model.head, [conv5], model.head.trainable_variables)
-    timer.part("targets", lambda: targets(maps), [], None)
-    timer.part("assembly", assemble, [maps["score_maps"], maps["box_maps"]], [])
-    timer.part("losses", losses, answers, [])
-    gradients = [tf.ones_like(variable) for variable in model.trainable_variables]
-    timer.part("update", lambda: optimizer.apply(gradients), [], None)
-    timer.part("whole step", step, [], None)
-    timer.bar.close()
-    return timer.seconds
+    with Timer(runs) as timer:
+        parts = _Parts(timer)
+        trunk = model.backbone
+        parts.time("backbone", lambda x: trunk(x, training=True), [batch["images"]], trunk.trainable_variables)
+        parts.time("RPN", model.rpn, [conv4], model.rpn.trainable_variables)
+        parts.time("proposals", lambda: model.proposal_layer(*rpn_outputs), [], None)
+        parts.time("score and box maps", model.head, [conv5], model.head.trainable_variables)
+        parts.time("targets", lambda: targets(maps), [], None)
+        parts.time("assembly", assemble, [maps["score_maps"], maps["box_maps"]], [])
+        parts.time("losses", losses, answers, [])
+        gradients = [tf.ones_like(variable) for variable in model.trainable_variables]
+        parts.time("update", lambda: optimizer.apply(gradients), [], None)
+        parts.time("whole step", step, [], None)
+    return parts.seconds
 
 
-class _Timer:
-    def __init__(self, runs):
+class _Parts:
+    def __init__(self, timer):
         self.seconds = {}
-        self.bar = tqdm(desc="time", unit=" runs")
-        self._runs = runs
+        self._timer = timer
 
-    def part(self, name, function, inputs, variables):
+    def time(self, name, function, inputs, variables):
         """Times a function of `inputs`; variables None says that no gradient passes through it."""
 
         def both(*inputs):
@@ -124,19 +121,8 @@ class _Timer:
                 total = tf.add_n([tf.reduce_sum(output) for output in outputs])
             return tape.gradient(total, [*inputs, *variables])
 
-        forward = self._median(tf.function(function), inputs)
-        self.seconds[name] = forward, None if variables is None else self._median(tf.function(both), inputs)
-
-    def _median(self, function, inputs):
-        times = []
-        for run in range(self._runs + 2):
-            start = time.perf_counter()
-            function(*inputs)
-            # The first runs trace and compile.
-            if run >= 2:
-                times.append(time.perf_counter() - start)
-            self.bar.update()
-        return statistics.median(times)
+        forward = self._timer.median(tf.function(function), *inputs)
+        self.seconds[name] = forward, None if variables is None else self._timer.median(tf.function(both), *inputs)
 
 
 def _milliseconds(seconds):

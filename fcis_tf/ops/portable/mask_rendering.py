@@ -46,7 +46,8 @@ def render_box_masks(roi_masks, rois, votes, image_size, mask_size, binary_thres
         rows = _overlaps(box[0], box[2], size[0], mask_size)
         columns = _overlaps(box[1], box[3], size[1], mask_size)
         mask = tf.cast(probabilities > regions.threshold, tf.float32)
-        return _moved(box, begin), tf.matmul(rows @ mask, columns, transpose_b=True)
+        # Sums of fractions may exceed 1 by a rounding error.
+        return _moved(box, begin), tf.minimum(tf.matmul(rows @ mask, columns, transpose_b=True), 1.0)
 
     spec = tf.TensorSpec([4], tf.float32), tf.TensorSpec([mask_size, mask_size], tf.float32)
     return tf.map_fn(render, regions.usable(votes), fn_output_signature=spec, parallel_iterations=PARALLEL)
