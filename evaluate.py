@@ -40,7 +40,7 @@ def main():
     config = load_config(arguments.config, arguments.override)
     ensemble = load_ensemble(arguments.model_dir, config)
     first_dir, first = arguments.model_dir[0], ensemble[0]
-    source = load_dataset(config.data.eval, config.data.mask_size, key="data.eval")
+    source = load_dataset(config.data, "eval")
     check_same_classes(source.class_names, "data.eval", first.class_names, f"the network in {first_dir}")
 
     tricks = tricks_in_use(config.inference, len(ensemble))

@@ -43,7 +43,7 @@ def main():
 def time_parts(config, runs):
     """Returns {part: (forward, forward and backward)} in seconds, None where a part has no such pass."""
     keras.utils.set_random_seed(0)
-    source = load_dataset(config.data.train, config.data.mask_size, key="data.train")
+    source = load_dataset(config.data, "train")
     batches = training_batches(source, config.data, config.training.images_per_step, seed=0)
     batch = next(iter(batches))
     model = build_model(config, len(source.class_names))

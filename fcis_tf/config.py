@@ -130,6 +130,8 @@ class DataConfig(Section):
     horizontal_flip: bool = True
     # Instance masks travel cropped to their box at this size.
     mask_size: PositiveInt = 112
+    # Whether a damaged image or an annotation that cannot be used stops the program; else it is left out and counted.
+    strict: bool = False
 
     @pydantic.field_validator("eval")
     @classmethod

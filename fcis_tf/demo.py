@@ -62,9 +62,9 @@ def processor_computes_bfloat16(cpuinfo=Path("/proc/cpuinfo")):
 def write_scenes(config, directory):
     """Writes the first evaluation scenes as PNG files and returns their paths."""
     directory.mkdir(parents=True, exist_ok=True)
-    source = load_dataset(config.data.eval, config.data.mask_size, key="data.eval")
+    source = load_dataset(config.data, "eval")
     paths = []
-    for example in source.examples(tf.data.Dataset.range(SCENES)):
+    for example in tf.data.Dataset.range(SCENES).map(source.example):
         path = directory / f"{int(example['image_id']):04d}.png"
         Image.fromarray(example["image"].numpy()).save(path)
         paths.append(path)

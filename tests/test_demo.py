@@ -13,7 +13,7 @@ def test_scenes_are_those_of_the_evaluation(tmp_path):
     config = load_config(CONFIG)
     paths = write_scenes(config, tmp_path / "scenes")
     assert len(paths) == len(set(paths)) == SCENES
-    source = load_dataset(config.data.eval, config.data.mask_size)
+    source = load_dataset(config.data, "eval")
     sizes = {image["id"]: (image["width"], image["height"]) for image in source.ground_truth().imgs.values()}
     for path in paths:
         with Image.open(path) as image:

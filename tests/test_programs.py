@@ -53,7 +53,7 @@ def model_dir(tmp_path, config_path, monkeypatch):
     path.mkdir()
     (path / "config.yaml").write_text(config_path.read_text())
     config = load_config(config_path)
-    source = load_dataset(config.data.eval, config.data.mask_size)
+    source = load_dataset(config.data, "eval")
     trained = SimpleNamespace(
         model=QuarterModel(),
         config=config,
@@ -180,7 +180,7 @@ def network_dirs(tmp_path_factory):
     for seed, scales in enumerate(([1.0, 2.0], [2.0])):
         path = tmp_path_factory.mktemp("runs") / "model"
         config = tiny_config(model={"anchor_scales": scales}, inference={"score_threshold": 0.05})
-        source = load_dataset(config.data.eval, config.data.mask_size)
+        source = load_dataset(config.data, "eval")
         model = random_network(config, len(source.class_names), seed)
         describe_run(path, config, source)
         step = tf.Variable(seed, dtype=tf.int64)

@@ -1,7 +1,8 @@
 """What readers of annotations hand over, whatever the format of the files."""
 
-from collections import Counter
 from typing import NamedTuple
+
+from fcis_tf.data.problems import Problems
 
 
 class AnnotatedImages(NamedTuple):
@@ -13,13 +14,11 @@ class AnnotatedImages(NamedTuple):
         annotations: list of dicts with image_id, category_id, iscrowd, area, bbox (x, y, width, height, clipped to
             the image) and segmentation (polygons of three points or more, or a compressed run-length encoding).
         categories: list of dicts with id and name, sorted by id.
-        skipped: how many annotations were left out, by what is wrong with them.
-        origin: the key of the configuration and the file that the annotations come from, for messages.
+        problems: why other images and annotations were left out.
     """
 
     images: list
     paths: list
     annotations: list
     categories: list
-    skipped: Counter
-    origin: str
+    problems: Problems

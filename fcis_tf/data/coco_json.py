@@ -1,7 +1,6 @@
 """Reading and checking annotations in COCO's JSON format."""
 
 import json
-from collections import Counter
 from itertools import pairwise
 from pathlib import PurePosixPath
 
@@ -10,6 +9,7 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from fcis_tf.data.annotated_images import AnnotatedImages
+from fcis_tf.data.problems import Problems
 from fcis_tf.errors import UserError
 
 DOWNLOAD_HINT = (
@@ -29,7 +29,7 @@ class _Unusable(Exception):
     """An annotation that is left out; the message says why."""
 
 
-def read_coco(config, key):
+def read_coco(config, key, strict):
     """Reads an annotation file.
 
     An annotation without a pixel in its image, such as a polygon that lies wholly outside, is left out of training and
@@ -38,6 +38,7 @@ def read_coco(config, key):
     Args:
         config: CocoDataset.
         key: where in the configuration it stands.
+        strict: whether an annotation or an image that cannot be used is an error.
 
     Returns:
         AnnotatedImages.
@@ -52,9 +53,10 @@ def read_coco(config, key):
     for image in images:
         _check_image(image, where)
     used = images[: config.max_images or None]
-    annotations, skipped = _read_annotations(content, images, used, categories, where)
+    problems = Problems(where, strict)
+    annotations = _read_annotations(content, images, used, categories, problems)
     paths = _find_images(used, config.images, f"{key}.images")
-    return AnnotatedImages(used, paths, annotations, categories, skipped, origin=where)
+    return AnnotatedImages(used, paths, annotations, categories, problems)
 
 
 def _read_json(path, where):
@@ -115,12 +117,12 @@ def _find_images(images, folder, key):
     return paths
 
 
-def _read_annotations(content, images, used, categories, where):
+def _read_annotations(content, images, used, categories, problems):
     known_images, used_images = {image["id"] for image in images}, {image["id"]: image for image in used}
     known_categories = {category["id"] for category in categories}
-    annotations, skipped = [], Counter()
+    annotations = []
     for i, entry in enumerate(tqdm(content["annotations"], "Checking annotations", delay=2, leave=False)):
-        place = f"{where}: annotations[{i}]"
+        place = f"{problems.origin}: annotations[{i}]"
         _check_types(entry, {"image_id": int, "category_id": int}, place)
         if entry["image_id"] not in known_images:
             raise UserError(f"{place}: image id {entry['image_id']} isn't in the list images")
@@ -130,8 +132,8 @@ def _read_annotations(content, images, used, categories, where):
             try:
                 annotations.append(_clean_annotation(entry, used_images[entry["image_id"]]))
             except _Unusable as problem:
-                skipped[str(problem)] += 1
-    return annotations, skipped
+                problems.report(str(problem), f"annotations[{i}]: {problem}")
+    return annotations
 
 
 def _clean_annotation(entry, image):
@@ -158,7 +160,7 @@ def _clean_segmentation(segmentation, height, width):
     if isinstance(segmentation, dict):
         return _clean_runs(segmentation, height, width)
     if not isinstance(segmentation, list):
-        raise _Unusable("no segmentation")
+        raise _Unusable("instances without a segmentation")
     polygons = [_clean_polygon(polygon, height, width) for polygon in segmentation]
     polygons = [polygon for polygon in polygons if polygon is not None]
     if not polygons:

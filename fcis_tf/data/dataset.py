@@ -12,18 +12,19 @@ _READERS = {"coco": read_coco, "sbd": read_sbd, "voc": read_voc}
 _SOURCES = {name: functools.partial(FileSource, read) for name, read in _READERS.items()} | {"digits": DigitsSource}
 
 
-def load_dataset(dataset_config, mask_size, key="data"):
+def load_dataset(data_config, split):
     """Opens a data set.
 
     Args:
-        dataset_config: DigitsDataset, CocoDataset, SbdDataset or VocDataset.
-        mask_size: side in pixels of the instance masks that are cropped to their boxes.
-        key: where in the configuration the data set stands ("data.train"), for messages.
+        data_config: DataConfig.
+        split: "train" or "eval", which of its data sets.
 
     Returns:
-        A source: DigitsSource or FileSource.
+        A source: DigitsSource or FileSource. Its `name` is the key of the configuration, such as "data.train".
 
     Raises:
         UserError: its files are missing or wrong.
     """
-    return _SOURCES[dataset_config.format](dataset_config, mask_size, key)
+    dataset_config = getattr(data_config, split)
+    open_source = _SOURCES[dataset_config.format]
+    return open_source(dataset_config, data_config.mask_size, f"data.{split}", data_config.strict)

@@ -22,36 +22,49 @@ class DigitsSource:
         category_ids: their ids in the ground truth.
         size: how many scenes there are; None for endlessly many.
         training_indices: [n] int64 NumPy array, the scenes to train on; None for all of an endless source.
+        sizes: [size, 2] int32 NumPy array, height and width of the scenes; None for an endless source.
     """
 
-    def __init__(self, config, mask_size, key):
+    def __init__(self, config, mask_size, key, strict):
         """Loads the handwritten digits.
 
         Args:
             config: DigitsDataset.
             mask_size: side of the cropped masks.
             key: where in the configuration the data set stands.
+            strict: without meaning here, as there are no files.
         """
         self.name = key
         self.class_names = list(CLASS_NAMES)
         self.category_ids = list(range(1, len(CLASS_NAMES) + 1))
         self.size = config.scenes or None
         self.training_indices = None if self.size is None else np.arange(self.size)
+        self.sizes = None if self.size is None else np.tile(np.int32([config.height, config.width]), (self.size, 1))
         self._config = config
         self._mask_size = mask_size
         self._glyphs = load_glyphs(config.split)
 
-    def examples(self, indices):
-        """Renders scenes.
+    def example(self, index):
+        """Renders a scene, in the graph.
 
         Args:
-            indices: tf.data.Dataset of int64 scalars.
+            index: int64 scalar, the number of the scene.
 
         Returns:
-            tf.data.Dataset of dicts: image [H, W, 3] uint8 RGB; image_id int64; boxes [G, 4] float32 tight around
-            the visible pixels; classes [G] int32; is_crowd [G] bool; masks [G, M, M] uint8, cropped to the boxes.
+            A dict: image [H, W, 3] uint8 RGB; image_id int64; boxes [G, 4] float32 tight around the visible pixels;
+            classes [G] int32; is_crowd [G] bool; masks [G, M, M] uint8, cropped to the boxes.
         """
-        return indices.map(self._example, num_parallel_calls=tf.data.AUTOTUNE)
+        image, masks, classes, is_crowd = self._render(index)
+        boxes = tight_boxes(masks)
+        crops = tf.cast(crop_masks(masks, boxes, self._mask_size), tf.uint8)
+        return {
+            "image": image,
+            "image_id": index,
+            "boxes": boxes,
+            "classes": classes,
+            "is_crowd": is_crowd,
+            "masks": crops,
+        }
 
     def ground_truth(self):
         """Renders all scenes and makes their ground truth at full resolution: a pycocotools COCO."""
@@ -70,19 +83,6 @@ class DigitsSource:
         seed = tf.constant([config.seed, _SPLIT_NUMBERS[config.split]], tf.int64)
         scene_seed = tf.random.experimental.stateless_fold_in(seed, index)
         return render_scene(self._glyphs, scene_seed, (config.height, config.width), config.max_digits)
-
-    def _example(self, index):
-        image, masks, classes, is_crowd = self._render(index)
-        boxes = tight_boxes(masks)
-        crops = tf.cast(crop_masks(masks, boxes, self._mask_size), tf.uint8)
-        return {
-            "image": image,
-            "image_id": index,
-            "boxes": boxes,
-            "classes": classes,
-            "is_crowd": is_crowd,
-            "masks": crops,
-        }
 
 
 def _annotation(image_id, segmentation, label, is_crowd):

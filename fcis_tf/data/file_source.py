@@ -23,26 +23,29 @@ class FileSource:
         category_ids: category ids of classes 1 to C, ascending.
         size: how many images there are.
         training_indices: [n] int64 NumPy array, the images with an instance that isn't a crowd.
+        sizes: [size, 2] int32 NumPy array, height and width of the images.
     """
 
-    def __init__(self, read, config, mask_size, key):
+    def __init__(self, read, config, mask_size, key, strict):
         """Reads the annotations and crops the masks; images are read as they are asked for.
 
         Args:
-            read: reader of the format: `read_coco` or another function of the configuration and the key that returns
-                AnnotatedImages.
+            read: reader of the format: `read_coco` or another function of the configuration, the key and whether to
+                be strict that returns AnnotatedImages.
             config: CocoDataset or that of another format.
             mask_size: side of the cropped masks.
             key: where in the configuration the data set stands.
+            strict: whether an annotation or an image that cannot be used is an error.
 
         Raises:
             UserError: a file is missing, or the annotations aren't of the format.
         """
         self.name = key
-        self._read = functools.partial(read, config, key)
+        self._read = functools.partial(read, config, key, strict)
         self._mask_size = mask_size
         content = self._read()
-        _warn_of_skipped(content.skipped, content.origin)
+        if content.problems.counts:
+            _logger.warning("%s", content.problems.summary())
         self.class_names = [category["name"] for category in content.categories]
         self.category_ids = [category["id"] for category in content.categories]
         self.size = len(content.images)
@@ -53,17 +56,29 @@ class FileSource:
         """Returns the path of an image's file, a string."""
         return self._paths[self._rows[image_id]].numpy().decode()
 
-    def examples(self, indices):
-        """Reads images and their instances.
+    def example(self, index):
+        """Reads an image and its instances, in the graph.
 
         Args:
-            indices: tf.data.Dataset of int64 scalars.
+            index: int64 scalar, the number of the image.
 
         Returns:
-            tf.data.Dataset of dicts: image [H, W, 3] uint8 RGB; image_id int64; boxes [G, 4] float32 (ymin, xmin,
-            ymax, xmax) in pixels; classes [G] int32; is_crowd [G] bool; masks [G, M, M] uint8, cropped to the boxes.
+            A dict: image [H, W, 3] uint8 RGB; image_id int64; boxes [G, 4] float32 (ymin, xmin, ymax, xmax) in pixels;
+            classes [G] int32; is_crowd [G] bool; masks [G, M, M] uint8, cropped to the boxes.
+
+        Raises:
+            tf.errors.InvalidArgumentError: the image cannot be read; see `describe_data_error`.
         """
-        return indices.map(self._example, num_parallel_calls=tf.data.AUTOTUNE)
+        start, end = self._starts[index], self._starts[index + 1]
+        runs = self._runs[self._run_starts[start] : self._run_starts[end]]
+        return {
+            "image": self._read_image(index),
+            "image_id": self._image_ids[index],
+            "boxes": self._boxes[start:end],
+            "classes": self._classes[start:end],
+            "is_crowd": self._is_crowd[start:end],
+            "masks": decode_runs(runs, self._mask_size),
+        }
 
     def ground_truth(self):
         """Reads the annotations again, since most programs need no copy of them, into a pycocotools COCO."""
@@ -75,7 +90,8 @@ class FileSource:
         self._rows = {image["id"]: row for row, image in enumerate(images)}
         self._paths = tf.constant([str(path) for path in content.paths])
         self._image_ids = tf.constant([image["id"] for image in images], tf.int64)
-        self._sizes = tf.constant([[image["height"], image["width"]] for image in images], tf.int32)
+        self.sizes = np.array([[image["height"], image["width"]] for image in images], np.int32)
+        self._sizes = tf.constant(self.sizes)
 
     def _store_instances(self, content):
         """Keeps the instances image after image: those of image i are rows _starts[i] to _starts[i + 1]."""
@@ -93,29 +109,11 @@ class FileSource:
         self._runs = tf.constant(np.concatenate([np.zeros(0, _run_type(self._mask_size)), *runs]))
         self.training_indices = np.unique(rows[~is_crowd])
 
-    def _example(self, index):
-        start, end = self._starts[index], self._starts[index + 1]
-        runs = self._runs[self._run_starts[start] : self._run_starts[end]]
-        return {
-            "image": self._read_image(index),
-            "image_id": self._image_ids[index],
-            "boxes": self._boxes[start:end],
-            "classes": self._classes[start:end],
-            "is_crowd": self._is_crowd[start:end],
-            "masks": decode_runs(runs, self._mask_size),
-        }
-
     def _read_image(self, index):
         path = self._paths[index]
         image = decode_image(path)
         fits = tf.reduce_all(tf.shape(image)[:2] == self._sizes[index])
         return check_image(image, fits, path, "height and width aren't those that the annotations give")
-
-
-def _warn_of_skipped(skipped, where):
-    if skipped:
-        kinds = ", ".join(f"{count} with {kind}" for kind, count in sorted(skipped.items()))
-        _logger.warning("%s: skipped %d annotations: %s", where, skipped.total(), kinds)
 
 
 def _corner_boxes(annotations):

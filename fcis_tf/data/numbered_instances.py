@@ -1,6 +1,5 @@
 """Instances that are drawn as maps of their numbers, as in PASCAL VOC and SBD."""
 
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +28,7 @@ class NumberedInstances(NamedTuple):
     classes: dict
 
 
-def annotate_images(image_ids, find_image, read_instances, key, hint, origin):
+def annotate_images(image_ids, find_image, read_instances, key, hint, problems):
     """Reads the instances of a list of images, which are numbered from 1.
 
     Args:
@@ -38,7 +37,7 @@ def annotate_images(image_ids, find_image, read_instances, key, hint, origin):
         read_instances: function of an id that returns its NumberedInstances.
         key: the key of the configuration that names the folder of both, for messages.
         hint: what to say of where a missing file comes from.
-        origin: the key and file that the whole comes from, as in AnnotatedImages.
+        problems: Problems, which are counted there.
 
     Returns:
         AnnotatedImages of VOC's classes.
@@ -46,7 +45,7 @@ def annotate_images(image_ids, find_image, read_instances, key, hint, origin):
     Raises:
         UserError: an image is missing or of another size than its masks, or a class isn't one of VOC's.
     """
-    images, annotations, skipped = [], [], Counter()
+    images, annotations = [], []
     paths = [find_image(image_id) for image_id in image_ids]
     progress = tqdm(image_ids, "Reading masks", unit=" images", delay=2, leave=False)
     for number, (image_id, path) in enumerate(zip(progress, paths, strict=True), start=1):
@@ -55,11 +54,13 @@ def annotate_images(image_ids, find_image, read_instances, key, hint, origin):
         _check_size(path, (height, width), instances.path, key, hint)
         _check_classes(instances, key)
         images.append({"id": number, "height": height, "width": width})
-        of_image = _annotations(number, instances)
-        annotations += [annotation for annotation in of_image if annotation["area"]]
-        skipped["no pixels"] += sum(not annotation["area"] for annotation in of_image)
+        for annotation in _annotations(number, instances):
+            if annotation["area"]:
+                annotations.append(annotation)
+            else:
+                problems.report("instances without a pixel", f"{instances.path}: has an instance without a pixel")
     categories = [{"id": label, "name": name} for label, name in enumerate(VOC_CLASSES, start=1)]
-    return AnnotatedImages(images, paths, annotations, categories, +skipped, origin)
+    return AnnotatedImages(images, paths, annotations, categories, problems)
 
 
 def _check_size(path, mask_size, mask_path, key, hint):

@@ -43,7 +43,7 @@ def training_batches(source, data_config, batch_size, seed, first_step=0):
     positions = tf.data.Dataset.range(first_step * batch_size, np.iinfo(np.int64).max)
     indices = positions.map(lambda position: training_index(candidates, seed, position))
     flips = positions.map(lambda position: data_config.horizontal_flip & training_flip(seed, position))
-    examples = tf.data.Dataset.zip(source.examples(indices), flips)
+    examples = tf.data.Dataset.zip(_examples(source, indices), flips)
     return _batch(examples, data_config, batch_size, drop_remainder=True)
 
 
@@ -63,9 +63,12 @@ def evaluation_batches(source, data_config, batch_size=1):
     """
     if source.size is None:
         raise UserError(f"{source.name}: evaluation needs a finite data set, set scenes to 1 or more")
-    indices = tf.data.Dataset.range(source.size)
-    examples = source.examples(indices).map(lambda example: (example, False))
+    examples = _examples(source, tf.data.Dataset.range(source.size)).map(lambda example: (example, False))
     return _batch(examples, data_config, batch_size, drop_remainder=False)
+
+
+def _examples(source, indices):
+    return indices.map(source.example, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _batch(examples, data_config, batch_size, drop_remainder):

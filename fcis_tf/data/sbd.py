@@ -7,6 +7,7 @@ import scipy.io
 
 from fcis_tf.data.image_list import read_image_ids
 from fcis_tf.data.numbered_instances import NumberedInstances, annotate_images
+from fcis_tf.data.problems import Problems
 from fcis_tf.data.voc_classes import VOC_URL
 from fcis_tf.errors import UserError
 
@@ -17,12 +18,13 @@ _HINT = (
 _LIST_HINT = f"expected a list of images such as ImageSets/Main/train.txt of PASCAL VOC 2012, from {VOC_URL}"
 
 
-def read_sbd(config, key):
+def read_sbd(config, key, strict):
     """Reads SBD's instances of one of its own splits, or of the images of a list that SBD has.
 
     Args:
         config: SbdDataset.
         key: where in the configuration it stands.
+        strict: whether an image that cannot be used is an error.
 
     Returns:
         AnnotatedImages.
@@ -40,7 +42,7 @@ def read_sbd(config, key):
         read_instances=functools.partial(_read_instances, root / "inst", f"{key}.root"),
         key=f"{key}.root",
         hint=_HINT,
-        origin=origin,
+        problems=Problems(origin, strict),
     )
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from fcis_tf.data.image_list import read_image_ids
 from fcis_tf.data.numbered_instances import NumberedInstances, annotate_images
+from fcis_tf.data.problems import Problems
 from fcis_tf.data.voc_classes import VOC_URL
 from fcis_tf.errors import UserError
 
@@ -19,12 +20,13 @@ _HINT = (
 )
 
 
-def read_voc(config, key):
+def read_voc(config, key, strict):
     """Reads VOC's instances of a split.
 
     Args:
         config: VocDataset.
         key: where in the configuration it stands.
+        strict: whether an image that cannot be used is an error.
 
     Returns:
         AnnotatedImages.
@@ -42,7 +44,7 @@ def read_voc(config, key):
         read_instances=functools.partial(_read_instances, root, key),
         key=key,
         hint=_HINT,
-        origin=f"{key}: {list_path}",
+        problems=Problems(f"{key}: {list_path}", strict),
     )
 
 

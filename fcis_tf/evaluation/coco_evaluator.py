@@ -22,7 +22,8 @@ def evaluate(predictor, source, config, progress=True):
     """
     ground_truth = source.ground_truth()
     results = []
-    images = source.examples(tf.data.Dataset.range(source.size)).prefetch(tf.data.AUTOTUNE)
+    indices = tf.data.Dataset.range(source.size)
+    images = indices.map(source.example, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     for example in tqdm(images, total=source.size, desc="evaluate", unit=" images", disable=not progress):
         instances = predictor.predict(example["image"])
         results += coco_results(instances, int(example["image_id"]), source.category_ids)

@@ -47,8 +47,8 @@ def train(config, model_dir, resume=True, progress=True):
     """
     model_dir = Path(model_dir)
     training = config.training
-    source = load_dataset(config.data.train, config.data.mask_size, key="data.train")
-    evaluation_source = load_dataset(config.data.eval, config.data.mask_size, key="data.eval")
+    source = load_dataset(config.data, "train")
+    evaluation_source = load_dataset(config.data, "eval")
     check_same_classes(evaluation_source.class_names, "data.eval", source.class_names, "data.train")
     check_before_training(model_dir, config, source, resume)
 

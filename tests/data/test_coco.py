@@ -12,9 +12,10 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from fcis_tf.config import CocoDataset, DataConfig
-from fcis_tf.data import describe_data_error, evaluation_batches, load_dataset, training_batches
+from fcis_tf.data import describe_data_error, evaluation_batches, training_batches
 from fcis_tf.data.mask_crops import crop_segmentation, decode_runs, encode_runs
 from fcis_tf.errors import UserError
+from tests.data.sources import open_source, read_examples
 
 HEIGHT, WIDTH = 40, 60
 COCO100 = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco100"
@@ -74,7 +75,7 @@ class Folder:
     def load(self, mask_size=28, **changes):
         if not self.annotations.exists():
             self.annotations.write_text(json.dumps(self.content))
-        return load_dataset(self.config(**changes), mask_size, "data.train")
+        return open_source(self.config(**changes), mask_size)
 
     def error(self):
         with pytest.raises(UserError) as caught:
@@ -83,16 +84,12 @@ class Folder:
         return str(caught.value)
 
     def example(self):
-        return examples(self.load())[0]
+        return read_examples(self.load())[0]
 
 
 @pytest.fixture
 def folder(tmp_path):
     return Folder(tmp_path)
-
-
-def examples(source):
-    return list(source.examples(tf.data.Dataset.range(source.size)).as_numpy_iterator())
 
 
 def data_config(config):
@@ -121,7 +118,7 @@ def test_run_length_masks_equal_pycocotools_cropped(folder, compressed):
     folder.content["annotations"] = [triangle(segmentation=segmentation)]
     cropped = coco_mask.decode(coco_mask.encode(mask))[5:35, 10:30]
     # 60 is a multiple of both sides: every pixel becomes a block.
-    (example,) = examples(folder.load(mask_size=60))
+    (example,) = read_examples(folder.load(mask_size=60))
     np.testing.assert_array_equal(example["masks"][0], cropped.repeat(2, axis=0).repeat(3, axis=1))
 
 
@@ -139,7 +136,7 @@ def test_polygons_are_drawn_in_the_frame_of_their_box():
 def test_categories_are_numbered_by_ascending_id(folder):
     source = folder.load()
     assert source.class_names == ["apple", "kite"] and source.category_ids == [3, 7]
-    (example,) = examples(source)
+    (example,) = read_examples(source)
     assert example["image_id"] == 1 and example["classes"].tolist() == [2] and example["is_crowd"].tolist() == [False]
     np.testing.assert_array_equal(example["boxes"], [[5, 10, 35, 30]])
     np.testing.assert_array_equal(example["image"], np.asarray(folder.picture))
@@ -149,7 +146,7 @@ def test_categories_are_numbered_by_ascending_id(folder):
 def test_crowds_are_kept_and_marked(folder):
     folder.content["annotations"] = [rectangle_runs(compressed=False, iscrowd=1), triangle()]
     source = folder.load()
-    assert examples(source)[0]["is_crowd"].tolist() == [True, False]
+    assert read_examples(source)[0]["is_crowd"].tolist() == [True, False]
     ground_truth = source.ground_truth()
     assert [annotation["iscrowd"] for annotation in ground_truth.anns.values()] == [1, 0]
     assert ground_truth.annToMask(ground_truth.anns[1]).sum() == 600
@@ -161,14 +158,14 @@ def test_images_without_instances_are_evaluated_but_not_trained_on(folder):
     folder.content["annotations"].append(rectangle_runs(compressed=True, iscrowd=1, image_id=4))
     source = folder.load()
     assert source.size == 3 and source.training_indices.tolist() == [0]
-    assert examples(source)[1]["boxes"].shape == (0, 4) and examples(source)[1]["masks"].shape == (0, 28, 28)
+    assert read_examples(source)[1]["boxes"].shape == (0, 4) and read_examples(source)[1]["masks"].shape == (0, 28, 28)
     assert source.ground_truth().getImgIds() == [1, 2, 4]
 
 
 def test_no_instances_at_all(folder):
     folder.content["annotations"] = []
     source = folder.load()
-    assert examples(source)[0]["masks"].shape == (0, 28, 28)
+    assert read_examples(source)[0]["masks"].shape == (0, 28, 28)
     with pytest.raises(UserError, match="data.train: no image has an instance"):
         training_batches(source, data_config(folder.config()), 1, seed=0)
 
@@ -178,7 +175,7 @@ def test_first_images_by_id(folder):
     folder.add_image(2, "two.png")
     folder.content["annotations"].append(triangle(image_id=3))
     source = folder.load(max_images=2)
-    assert [example["image_id"] for example in examples(source)] == [1, 2]
+    assert [example["image_id"] for example in read_examples(source)] == [1, 2]
     assert source.ground_truth().getImgIds() == [1, 2] and len(source.ground_truth().anns) == 1
 
 
@@ -186,7 +183,7 @@ def test_file_names_with_subfolders(folder):
     folder.add_image(2, "val/2014/two.png")
     source = folder.load()
     assert source.image_path(2) == str(folder.images / "val/2014/two.png")
-    assert len(examples(source)) == 2
+    assert len(read_examples(source)) == 2
 
 
 def test_ground_truth_numbers_annotations_from_one_and_prints_nothing(folder, capsys):
@@ -231,14 +228,13 @@ def test_unusable_annotations_are_counted_by_kind_in_one_warning(folder, caplog)
     ]
     with caplog.at_level(logging.WARNING):
         source = folder.load()
-    assert len(examples(source)[0]["boxes"]) == 1
+    assert len(read_examples(source)[0]["boxes"]) == 1
     assert len(source.ground_truth().anns) == 1
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"data.train.annotations: {folder.annotations}: skipped 11 annotations: "
-        "1 with boxes that are empty or outside of the image, 1 with empty masks, "
-        "1 with masks of another size than the image's, 1 with no segmentation, "
-        "4 with polygons that are degenerate or outside of the image, 3 with unreadable run lengths"
+        f"data.train.annotations: {folder.annotations}: skipped boxes that are empty or outside of the image (1), "
+        "empty masks (1), instances without a segmentation (1), masks of another size than the image's (1), "
+        "polygons that are degenerate or outside of the image (4), unreadable run lengths (3)"
     )
 
 
@@ -248,7 +244,7 @@ def test_polygon_outside_of_the_image_is_no_instance_whatever_its_box(folder, sh
     whole = rectangle_runs(compressed=True)
     folder.content["annotations"] = [triangle(segmentation=[outside]), whole]
     source = folder.load()
-    assert examples(source)[0]["masks"].shape == (1, 28, 28) and len(source.ground_truth().anns) == 1
+    assert read_examples(source)[0]["masks"].shape == (1, 28, 28) and len(source.ground_truth().anns) == 1
     folder.annotations.unlink()
     folder.content["annotations"] = [triangle(segmentation=[outside, *triangle()["segmentation"]])]
     assert folder.load().ground_truth().anns[1]["segmentation"] == triangle()["segmentation"]
@@ -286,7 +282,7 @@ def test_grey_alpha_palette_and_16_bit_images(folder):
     }
     for image_id, (name, (picture, _)) in enumerate(pictures.items(), start=2):
         folder.add_image(image_id, name, picture)
-    for example, (_, expected) in zip(examples(folder.load())[1:], pictures.values(), strict=True):
+    for example, (_, expected) in zip(read_examples(folder.load())[1:], pictures.values(), strict=True):
         np.testing.assert_array_equal(example["image"], np.broadcast_to(expected, rgb.shape))
 
 
@@ -296,14 +292,14 @@ def test_webp_with_and_without_transparency(folder):
     for image_id, (name, picture) in enumerate({"plain.webp": folder.picture, "alpha.webp": alpha}.items(), start=2):
         folder.save(picture, name, lossless=True)
         folder.content["images"].append({"id": image_id, "file_name": name, "height": HEIGHT, "width": WIDTH})
-    for example in examples(folder.load())[1:]:
+    for example in read_examples(folder.load())[1:]:
         np.testing.assert_array_equal(example["image"], np.asarray(folder.picture))
 
 
 def test_grey_and_cmyk_jpeg(folder):
     folder.add_image(2, "grey.jpg", folder.picture.convert("L"))
     folder.add_image(3, "cmyk.jpg", folder.picture.convert("CMYK"))
-    _, grey, cmyk = (example["image"].astype(int) for example in examples(folder.load()))
+    _, grey, cmyk = (example["image"].astype(int) for example in read_examples(folder.load()))
     rgb = np.asarray(folder.picture).astype(int)
     assert (grey[..., 0] == grey[..., 2]).all()
     assert abs(grey[..., 0] - np.asarray(folder.picture.convert("L"))).mean() < 3
@@ -318,7 +314,7 @@ def test_missing_annotation_file(folder):
     assert folder.error() == f"data.train.annotations: {folder.annotations}: cannot be read: Is a directory"
     folder.annotations.rmdir()
     with pytest.raises(UserError, match=r"^data.train.annotations: .*no such file; expected images and"):
-        load_dataset(folder.config(), 28, "data.train")
+        open_source(folder.config())
 
 
 def test_missing_images_folder(folder):
@@ -328,7 +324,7 @@ def test_missing_images_folder(folder):
 
 def test_missing_data_say_where_coco_comes_from_and_which_formats_voc_has(folder):
     with pytest.raises(UserError) as error:
-        load_dataset(folder.config(), 28, "data.train")
+        open_source(folder.config())
     for source in ("COCO's JSON format", "cocodataset.org", "the formats voc and sbd"):
         assert source in str(error.value)
     assert "\n" not in str(error.value)
@@ -446,7 +442,7 @@ def test_file_that_cannot_be_decoded_is_named(folder, name, content):
 def test_image_of_another_size_than_annotated_is_named(folder):
     folder.save(folder.picture.resize((WIDTH, HEIGHT + 1)))
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
-        examples(folder.load())
+        read_examples(folder.load())
     message = describe_data_error(caught.value)
     assert message == f"{folder.images / 'one.png'}: height and width aren't those that the annotations give"
 
@@ -463,7 +459,7 @@ def test_coco100():
     config = CocoDataset(
         format="coco", images=COCO100 / "images", annotations=COCO100 / "instances.json", max_images=12
     )
-    source = load_dataset(config, 56, "data.eval")
+    source = open_source(config, 56)
     assert len(source.class_names) == 80 and source.size == 12
     ground_truth = source.ground_truth()
     for batch in evaluation_batches(source, data_config(config)).as_numpy_iterator():

@@ -6,23 +6,19 @@ import tensorflow as tf
 from pycocotools import mask as coco_mask
 
 from fcis_tf.config import DigitsDataset
-from fcis_tf.data import digit_scene, load_dataset
+from fcis_tf.data import digit_scene
 from fcis_tf.data.digit_glyphs import load_glyphs
 from fcis_tf.data.digit_layout import Layout
 from fcis_tf.data.digit_scene import render_scene
 from fcis_tf.data.layers import visible_parts
+from tests.data.sources import open_source, read_examples
 
 SCENES = 6
 
 
 def digits(**changes):
     values = {"format": "digits", "split": "eval", "scenes": SCENES} | changes
-    return load_dataset(DigitsDataset(**values), mask_size=28, key="data.eval")
-
-
-def examples(source, indices=None):
-    indices = np.arange(SCENES) if indices is None else np.array(indices, np.int64)
-    return list(source.examples(tf.data.Dataset.from_tensor_slices(indices)).as_numpy_iterator())
+    return open_source(DigitsDataset(**values), split="eval")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +28,7 @@ def source():
 
 @pytest.fixture(scope="module")
 def scenes(source):
-    return examples(source)
+    return read_examples(source)
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +52,11 @@ def test_examples_have_the_promised_shapes_and_types(source, scenes):
 
 
 def test_scene_depends_on_seed_and_index_only(scenes):
-    again = examples(digits(), [3, 1])
+    again = read_examples(digits(), [3, 1])
     for scene, index in zip(again, [3, 1], strict=True):
         for name, value in scene.items():
             np.testing.assert_array_equal(value, scenes[index][name])
-    other_seed, other_split = examples(digits(seed=1), [3])[0], examples(digits(split="train"), [3])[0]
+    other_seed, other_split = read_examples(digits(seed=1), [3])[0], read_examples(digits(split="train"), [3])[0]
     assert (other_seed["image"] != scenes[3]["image"]).mean() > 0.5
     assert (other_split["image"] != scenes[3]["image"]).mean() > 0.5
 
@@ -147,7 +143,7 @@ def test_hidden_digits_are_crowds_or_left_out(monkeypatch, upper_size, expected)
 
 
 def test_small_canvas_with_one_digit():
-    (scene,) = examples(digits(height=48, width=33, max_digits=1), [0])
+    (scene,) = read_examples(digits(height=48, width=33, max_digits=1), [0])
     assert scene["image"].shape == (48, 33, 3)
     assert len(scene["classes"]) == 1
     assert (scene["boxes"] >= 0).all() and (scene["boxes"] <= [48, 33, 48, 33]).all()

@@ -8,10 +8,11 @@ import tensorflow as tf
 from PIL import Image
 
 from fcis_tf.config import CocoDataset, DataConfig, DigitsDataset
-from fcis_tf.data import IMAGE_MEAN, evaluation_batches, load_dataset, pad_image, prepare_image, training_batches
+from fcis_tf.data import IMAGE_MEAN, evaluation_batches, pad_image, prepare_image, training_batches
 from fcis_tf.data.order import training_index
 from fcis_tf.data.pipeline import flip_example
 from fcis_tf.errors import UserError
+from tests.data.sources import open_source
 
 SIZES = [(40, 60), (60, 40), (48, 48), (20, 90), (33, 47)]
 
@@ -27,7 +28,7 @@ def data_config(dataset, **changes):
 
 
 def batches_of(dataset, steps, seed=0, first_step=0, batch_size=2, **changes):
-    source = load_dataset(dataset, 14, "data.train")
+    source = open_source(dataset, 14)
     batches = training_batches(source, data_config(dataset, **changes), batch_size, seed, first_step)
     return list(batches.take(steps).as_numpy_iterator())
 
@@ -91,7 +92,7 @@ def test_images_of_one_size_are_prepared_together():
 
 
 def test_batches_are_padded_to_a_common_size(photographs):
-    source = load_dataset(photographs, 14)
+    source = open_source(photographs, 14)
     (batch,) = evaluation_batches(source, data_config(photographs), batch_size=5).as_numpy_iterator()
     assert batch["images"].shape == (5, 80, 80, 3) and batch["images"].dtype == np.float32
     np.testing.assert_array_equal(batch["original_sizes"], SIZES)
@@ -109,7 +110,7 @@ def test_batches_are_padded_to_a_common_size(photographs):
 
 
 def test_evaluation_goes_through_all_images_once_without_flips(photographs):
-    source = load_dataset(photographs, 14)
+    source = open_source(photographs, 14)
     batches = list(evaluation_batches(source, data_config(photographs), batch_size=2).as_numpy_iterator())
     assert [batch["image_ids"].tolist() for batch in batches] == [[1, 2], [3, 4], [5]]
     # The triangle covers the upper left of its box.
@@ -117,8 +118,8 @@ def test_evaluation_goes_through_all_images_once_without_flips(photographs):
 
 
 def test_evaluation_of_an_endless_source_is_an_error():
-    source = load_dataset(digits_config(), 14, "data.eval")
-    with pytest.raises(UserError, match="^data.eval: .*set scenes to 1 or more"):
+    source = open_source(digits_config())
+    with pytest.raises(UserError, match="^data.train: .*set scenes to 1 or more"):
         evaluation_batches(source, data_config(digits_config()))
 
 
@@ -177,7 +178,7 @@ def test_large_steps_need_no_search():
 
 
 def test_one_trace_serves_every_size(photographs):
-    source = load_dataset(photographs, 14)
+    source = open_source(photographs, 14)
     batches = training_batches(source, data_config(photographs), batch_size=1, seed=0)
     traces = []
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-import tensorflow as tf
 
 from fcis_tf.config import DataConfig, SbdDataset
-from fcis_tf.data import load_dataset, training_batches
+from fcis_tf.data import training_batches
 from fcis_tf.errors import UserError
+from tests.data.sources import open_source, read_examples
 from tests.data.voc_folders import (
     HEIGHT,
     LABELS,
@@ -34,7 +34,7 @@ def root(tmp_path):
 
 def load(root, mask_size=28, **keys):
     keys = keys or {"split": "val"}
-    return load_dataset(SbdDataset(format="sbd", root=root, **keys), mask_size, "data.train")
+    return open_source(SbdDataset(format="sbd", root=root, **keys), mask_size)
 
 
 def error(root, **keys):
@@ -42,10 +42,6 @@ def error(root, **keys):
         load(root, **keys)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def examples(source):
-    return list(source.examples(tf.data.Dataset.range(source.size)).as_numpy_iterator())
 
 
 def stems(source):
@@ -77,7 +73,7 @@ def test_a_list_is_cut_to_the_images_of_both_splits_that_sbd_has(root, tmp_path)
 
 
 def test_instances_are_those_of_the_segmentation(root):
-    (example,) = examples(load(root, mask_size=60))
+    (example,) = read_examples(load(root, mask_size=60))
     assert example["image"].shape == (HEIGHT, WIDTH, 3) and example["image_id"] == 1
     assert example["classes"].tolist() == list(LABELS) and not example["is_crowd"].any()
     # The first is cut off by the second in its lower right corner.
@@ -98,13 +94,13 @@ def test_ground_truth_equals_the_segmentation(root):
 @pytest.mark.parametrize("convert", [np.float64, np.uint16], ids=["double", "uint16"])
 def test_types_that_matlab_may_have_kept(root, convert):
     write_instances(root / "inst" / "2008_000007.mat", numbers=convert(NUMBERS))
-    assert examples(load(root))[0]["classes"].tolist() == list(LABELS)
+    assert read_examples(load(root))[0]["classes"].tolist() == list(LABELS)
 
 
 def test_one_instance_and_an_image_of_one_row(root):
     write_instances(root / "inst" / "2008_000007.mat", numbers=np.uint8([[0, 1, 1, 0]]), labels=[20])
     write_photograph(root / "img" / "2008_000007.jpg", size=(4, 1))
-    (example,) = examples(load(root))
+    (example,) = read_examples(load(root))
     np.testing.assert_array_equal(example["boxes"], [[0, 1, 1, 3]])
     assert example["classes"].tolist() == [20]
 
@@ -112,7 +108,7 @@ def test_one_instance_and_an_image_of_one_row(root):
 def test_an_image_without_instances_is_not_trained_on(root):
     write_instances(root / "inst" / "2008_000002.mat", numbers=np.zeros_like(NUMBERS), labels=[])
     source = load(root, split="train")
-    assert source.training_indices.tolist() == [1] and examples(source)[0]["masks"].shape == (0, 28, 28)
+    assert source.training_indices.tolist() == [1] and read_examples(source)[0]["masks"].shape == (0, 28, 28)
 
 
 def test_instances_without_pixels_are_counted_in_one_warning(root, caplog):
@@ -121,7 +117,7 @@ def test_instances_without_pixels_are_counted_in_one_warning(root, caplog):
     with caplog.at_level(logging.WARNING):
         source = load(root, split="train")
     (record,) = caplog.records
-    assert record.getMessage() == f"data.train.root: {root / 'train.txt'}: skipped 2 annotations: 2 with no pixels"
+    assert record.getMessage() == f"data.train.root: {root / 'train.txt'}: skipped instances without a pixel (2)"
     assert len(source.ground_truth().anns) == 4
 
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from fcis_tf.config import DataConfig, VocDataset
-from fcis_tf.data import load_dataset, training_batches
+from fcis_tf.data import training_batches
 from fcis_tf.errors import UserError
+from tests.data.sources import open_source, read_examples
 from tests.data.voc_folders import (
     HEIGHT,
     LABELS,
@@ -31,7 +31,7 @@ def root(tmp_path):
 
 
 def load(root, split="val", **keys):
-    return load_dataset(VocDataset(format="voc", root=root, split=split, **keys), 28, "data.eval")
+    return open_source(VocDataset(format="voc", root=root, split=split, **keys), split="eval")
 
 
 def error(root, split="val"):
@@ -39,10 +39,6 @@ def error(root, split="val"):
         load(root, split)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def examples(source):
-    return list(source.examples(tf.data.Dataset.range(source.size)).as_numpy_iterator())
 
 
 def masks_path(root, folder="SegmentationObject"):
@@ -64,7 +60,7 @@ def test_the_void_border_belongs_to_no_instance(root):
     assert [annotation["category_id"] for annotation in ground_truth.anns.values()] == list(LABELS)
     for number, annotation in ground_truth.anns.items():
         np.testing.assert_array_equal(ground_truth.annToMask(annotation), (NUMBERS == number) & ~border(NUMBERS))
-    (example,) = examples(load(root))
+    (example,) = read_examples(load(root))
     assert example["image"].shape == (HEIGHT, WIDTH, 3) and not example["is_crowd"].any()
     np.testing.assert_array_equal(example["boxes"], [[6, 11, 34, 29], [21, 26, 38, 49]])
 
@@ -82,19 +78,19 @@ def test_an_object_is_of_the_class_of_most_of_its_pixels_void_aside(root):
     classes[5:20, 10:30] = 255
     classes[20:22, 10:20] = 3
     write_indices(masks_path(root, "SegmentationClass"), classes)
-    assert examples(load(root))[0]["classes"].tolist() == list(LABELS)
+    assert read_examples(load(root))[0]["classes"].tolist() == list(LABELS)
 
 
 def test_grey_pictures_hold_indices_too(root):
     Image.fromarray(NUMBERS).save(masks_path(root))
-    assert examples(load(root))[0]["classes"].tolist() == list(LABELS)
+    assert read_examples(load(root))[0]["classes"].tolist() == list(LABELS)
 
 
 def test_an_image_without_instances(root):
     for folder in ("SegmentationObject", "SegmentationClass"):
         write_indices(masks_path(root, folder), NUMBERS * 0)
     source = load(root)
-    assert not len(source.training_indices) and examples(source)[0]["masks"].shape == (0, 28, 28)
+    assert not len(source.training_indices) and read_examples(source)[0]["masks"].shape == (0, 28, 28)
 
 
 def test_batches_to_train_on(root):

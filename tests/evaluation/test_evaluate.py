@@ -23,14 +23,14 @@ CONFIG = Config.model_validate(
 
 @pytest.fixture(scope="module")
 def source():
-    return load_dataset(CONFIG.data.eval, CONFIG.data.mask_size)
+    return load_dataset(CONFIG.data, "eval")
 
 
 class TruePredictor:
     """A predictor that answers with the ground truth after `change` of each image's detections."""
 
     def __init__(self, source, change=lambda detections: detections):
-        self._examples = iter(source.examples(tf.data.Dataset.range(source.size)))
+        self._examples = iter(tf.data.Dataset.range(source.size).map(source.example))
         self._change = change
 
     def predict(self, image):
@@ -121,7 +121,7 @@ def keep_persons(detections):
 
 
 def test_vocs_metric_is_reported_on_voc(voc_config):
-    source = load_dataset(voc_config.data.eval, voc_config.data.mask_size)
+    source = load_dataset(voc_config.data, "eval")
     predictor = TruePredictor(source, keep_persons)
     metrics = evaluate(predictor, source, voc_config, progress=False)
     assert metrics.summary["segm"]["AP50"] == pytest.approx(0.5)
@@ -137,7 +137,7 @@ def test_vocs_metric_is_reported_on_voc(voc_config):
 
 
 def test_vocs_means_are_curves_during_training(voc_config, tmp_path):
-    source = load_dataset(voc_config.data.eval, voc_config.data.mask_size)
+    source = load_dataset(voc_config.data, "eval")
     evaluator = Evaluator(TruePredictor(source, keep_persons), source, voc_config, tmp_path)
     values = evaluator.evaluate(-1)
     assert {name: value for name, value in values.items() if name.startswith("voc")} == {

@@ -197,9 +197,9 @@ def test_mistakes_are_named_and_nothing_is_written(finished, tmp_path, caplog, c
 def test_classes_to_evaluate_are_those_to_train(tmp_path, monkeypatch):
     load_dataset = session.load_dataset
 
-    def with_other_classes(dataset_config, mask_size, key):
-        source = load_dataset(dataset_config, mask_size, key)
-        if key == "data.eval":
+    def with_other_classes(data_config, split):
+        source = load_dataset(data_config, split)
+        if split == "eval":
             source.class_names = source.class_names[:-1]
         return source
 
