@@ -8,7 +8,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from fcis_tf.data.ground_truth import make_coco
-from fcis_tf.data.image_file import check_image, decode_image
+from fcis_tf.data.image_file import decode_image
 from fcis_tf.data.mask_crops import crop_segmentation, decode_runs, encode_runs
 
 _logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class FileSource:
         start, end = self._starts[index], self._starts[index + 1]
         runs = self._runs[self._run_starts[start] : self._run_starts[end]]
         return {
-            "image": self._read_image(index),
+            "image": decode_image(self._paths[index], self._sizes[index]),
             "image_id": self._image_ids[index],
             "boxes": self._boxes[start:end],
             "classes": self._classes[start:end],
@@ -108,12 +108,6 @@ class FileSource:
         self._run_starts = tf.constant(np.cumsum([0, *map(len, runs)]), tf.int64)
         self._runs = tf.constant(np.concatenate([np.zeros(0, _run_type(self._mask_size)), *runs]))
         self.training_indices = np.unique(rows[~is_crowd])
-
-    def _read_image(self, index):
-        path = self._paths[index]
-        image = decode_image(path)
-        fits = tf.reduce_all(tf.shape(image)[:2] == self._sizes[index])
-        return check_image(image, fits, path, "height and width aren't those that the annotations give")
 
 
 def _corner_boxes(annotations):

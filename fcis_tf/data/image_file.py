@@ -5,6 +5,7 @@ import re
 
 import tensorflow as tf
 
+from fcis_tf.data.exif_orientation import read_orientation, turn_upright, upright_size
 from fcis_tf.data.first_frame import first_frame
 
 UNREADABLE = "not an image that can be read; expected JPEG, PNG, GIF, BMP or WebP"
@@ -13,25 +14,51 @@ UNREADABLE = "not an image that can be read; expected JPEG, PNG, GIF, BMP or Web
 _MARK = "image file "
 
 
-def decode_image(path):
-    """Reads and decodes a JPEG, PNG, GIF, BMP or WebP file.
-
-    Grey images get three equal channels, CMYK is converted, 16 bits are cut to the upper 8, alpha is dropped
-    (the colours stay as stored), and of an animation the first frame is taken. EXIF orientation is not applied:
-    annotations refer to pixels as stored. BMP files with a palette are read as grey.
+def decode_image(path, size=None):
+    """Reads and decodes an image file, as `decode_contents` does.
 
     Args:
         path: string scalar.
+        size: [2] int32 (height, width) that the image's annotations give, if it has any.
 
     Returns:
         [H, W, 3] uint8 RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: the file cannot be read or decoded; see `describe_data_error`.
+        tf.errors.InvalidArgumentError: the file cannot be read or decoded, or is of another size; see
+            `describe_data_error`.
+    """
+    return decode_contents(first_success([tf.io.read_file], path, ""), path, size)
+
+
+def decode_contents(contents, name, size=None):
+    """Decodes a JPEG, PNG, GIF, BMP or WebP file, and turns the image upright as the file's EXIF data say.
+
+    Grey images get three equal channels, CMYK is converted, 16 bits are cut to the upper 8, alpha is dropped
+    (the colours stay as stored), and of an animation the first frame is taken. BMP files with a palette are read as
+    grey.
+
+    Tools for annotating show images upright, so annotations are taken to be of the upright image. Only if their size
+    fits nothing but the image as it is stored, they are of that, and it is left as it is.
+
+    Args:
+        contents: string scalar, the bytes of the file.
+        name: string scalar, the name of the file, for messages.
+        size: [2] int32 (height, width) that the image's annotations give, if it has any.
+
+    Returns:
+        [H, W, 3] uint8 RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: the file cannot be decoded, or is of another size; see `describe_data_error`.
     """
     # TensorFlow's decoding errors don't say which file they are about.
-    image = first_success([_decode_rgb, _decode_rgba], path, tf.zeros([0, 0, 3], tf.uint8))
-    return check_image(image, tf.size(image) > 0, path, UNREADABLE)
+    image = first_success([_decode_rgb, _decode_rgba], contents, tf.zeros([0, 0, 3], tf.uint8))
+    image = check_image(image, tf.size(image) > 0, name, UNREADABLE)
+    orientation = read_orientation(contents)
+    if size is not None:
+        image, orientation = _fit_annotations(image, orientation, size, name)
+    return tf.ensure_shape(turn_upright(image, orientation), [None, None, 3])
 
 
 def first_success(functions, argument, default):
@@ -87,18 +114,27 @@ def describe_data_error(error):
     return found and codecs.escape_decode(found[1].encode())[0].decode(errors="replace")
 
 
-def _decode_rgb(path):
-    return tf.io.decode_image(_read(path), channels=3, expand_animations=False)
+def _fit_annotations(image, orientation, size, name):
+    """Returns the image and its orientation, or 1 where the size of the annotations fits only the image as stored."""
+    stored = tf.shape(image)[:2]
+    upright = upright_size(stored, orientation)
+    fits_upright, fits_stored = (tf.reduce_all(size == found) for found in (upright, stored))
+    found, expected = (tf.strings.reduce_join(tf.strings.as_string(x[::-1]), separator=" x ") for x in (upright, size))
+    problem = tf.strings.join(["is ", found, " pixels, but the annotations say ", expected])
+    return check_image(image, fits_upright | fits_stored, name, problem), tf.where(fits_upright, orientation, 1)
 
 
-def _decode_rgba(path):
+def _decode_rgb(contents):
+    return tf.io.decode_image(_first_frame(contents), channels=3, expand_animations=False)
+
+
+def _decode_rgba(contents):
     """Decodes WebP with transparency, which TensorFlow refuses to decode without."""
-    return tf.io.decode_image(_read(path), channels=4, expand_animations=False)[..., :3]
+    return tf.io.decode_image(_first_frame(contents), channels=4, expand_animations=False)[..., :3]
 
 
-def _read(path):
+def _first_frame(contents):
     """Returns the bytes of a file, of a GIF without what comes behind the first frame."""
-    contents = tf.io.read_file(path)
     is_gif = tf.strings.substr(contents, 0, 4) == b"GIF8"
     return tf.cond(is_gif, lambda: first_frame(contents)[0], lambda: contents)
 

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from fcis_tf.data.file_bytes import FileBytes, unsigned
 from fcis_tf.data.first_frame import first_frame
 from fcis_tf.data.image_file import first_success
 
@@ -23,7 +24,7 @@ def read_image_header(contents):
         format: int32 scalar, index into FORMATS, or len(FORMATS) for none of them.
         size: [2] int64, the height and width that the decoder will find; values of 0 and less where it will fail.
     """
-    header = _first_bytes(contents, _HEADER_LENGTH)
+    header = FileBytes(contents).read(0, _HEADER_LENGTH)
     matches = [tf.reduce_all(header[: len(magic)] == list(magic)) for magic in _MAGIC]
     image_format = tf.argmax(tf.stack([*matches, True]), output_type=tf.int32)
     readers = [
@@ -37,11 +38,6 @@ def read_image_header(contents):
     return contents, image_format, size
 
 
-def _first_bytes(contents, count):
-    padded = tf.strings.join([tf.strings.substr(contents, 0, count), bytes(count)])
-    return tf.cast(tf.io.decode_raw(tf.strings.substr(padded, 0, count), tf.uint8), tf.int64)
-
-
 def _jpeg_size(contents):
     def size(contents):
         return tf.cast(tf.image.extract_jpeg_shape(contents)[:2], tf.int64)
@@ -50,7 +46,7 @@ def _jpeg_size(contents):
 
 
 def _png_size(header):
-    width, height = _unsigned(header[19:15:-1]), _unsigned(header[23:19:-1])
+    width, height = unsigned(header[19:15:-1]), unsigned(header[23:19:-1])
     return tf.where(tf.reduce_all(header[12:16] == list(b"IHDR")), tf.stack([height, width]), 0)
 
 
@@ -59,11 +55,6 @@ def _bmp_size(header):
     return tf.stack([tf.abs(_signed(header[22:26])), _signed(header[18:22])])
 
 
-def _unsigned(values):
-    """Returns the number that four bytes make, the least significant first."""
-    return tf.reduce_sum(values * tf.constant([1, 2**8, 2**16, 2**24], tf.int64))
-
-
 def _signed(values):
-    number = _unsigned(values)
+    number = unsigned(values)
     return tf.where(number < 2**31, number, number - 2**32)

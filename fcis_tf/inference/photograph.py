@@ -1,15 +1,15 @@
 """Photographs to find instances in."""
 
-import numpy as np
-import tensorflow as tf
-from PIL import ExifTags, Image, ImageOps
+from pathlib import Path
 
-from fcis_tf.data import decode_image, describe_data_error
-from fcis_tf.data.image_file import UNREADABLE
+import tensorflow as tf
+
+from fcis_tf.data import describe_data_error
+from fcis_tf.data.image_file import decode_contents
 from fcis_tf.errors import UserError
 
 # Only within a graph do decoding errors name the file.
-_decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)])
+_decode = tf.function(decode_contents, input_signature=[tf.TensorSpec([], tf.string)] * 2)
 
 
 def read_photograph(path):
@@ -24,17 +24,9 @@ def read_photograph(path):
     Raises:
         UserError: the file is missing, cannot be read or cannot be decoded; the message says which.
     """
-    # The pixels are decoded as for training; Pillow contributes nothing but the orientation.
     try:
-        with Image.open(path) as file:
-            orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
-        picture = Image.fromarray(_decode(str(path)).numpy())
+        return _decode(Path(path).read_bytes(), str(path)).numpy()
     except tf.errors.InvalidArgumentError as error:
         raise UserError(describe_data_error(error) or f"{path}: {error.message}") from None
     except OSError as error:
-        # Only errors of the operating system, such as a missing file, have a text of their own.
-        raise UserError(f"{path}: {error.strerror or UNREADABLE}") from None
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: {error}") from None
-    picture.getexif()[ExifTags.Base.Orientation] = orientation
-    return np.asarray(ImageOps.exif_transpose(picture))
+        raise UserError(f"{path}: {error.strerror}") from None

@@ -444,7 +444,7 @@ def test_image_of_another_size_than_annotated_is_named(folder):
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         read_examples(folder.load())
     message = describe_data_error(caught.value)
-    assert message == f"{folder.images / 'one.png'}: height and width aren't those that the annotations give"
+    assert message == f"{folder.images / 'one.png'}: is 60 x 41 pixels, but the annotations say 60 x 40"
 
 
 def test_other_errors_are_not_described():
