@@ -12,7 +12,7 @@ import tensorflow as tf
 from fcis_tf.data.file_bytes import FileBytes, unsigned
 
 # EXIF data stand among the first segments of a file, and somebody may have forged a chain of very many.
-_MAX_SEGMENTS = 12
+_MAX_SEGMENTS = 8
 _HEADER_LENGTH = 12
 
 

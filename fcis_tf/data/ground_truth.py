@@ -29,3 +29,19 @@ def make_coco(images, annotations, categories):
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
     return coco
+
+
+def restrict_coco(coco, image_ids):
+    """Makes a COCO of some of the images of another one, with all its categories.
+
+    Args:
+        coco: pycocotools.coco.COCO.
+        image_ids: of the images to keep.
+
+    Returns:
+        pycocotools.coco.COCO.
+    """
+    image_ids = set(image_ids)
+    images = [image for image in coco.dataset["images"] if image["id"] in image_ids]
+    annotations = [annotation for annotation in coco.dataset["annotations"] if annotation["image_id"] in image_ids]
+    return make_coco(images, annotations, coco.dataset["categories"])

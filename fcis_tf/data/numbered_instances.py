@@ -9,8 +9,9 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from fcis_tf.data.annotated_images import AnnotatedImages
+from fcis_tf.data.exif_orientation import read_orientation, upright_size
+from fcis_tf.data.problems import Unusable
 from fcis_tf.data.voc_classes import VOC_CLASSES
-from fcis_tf.errors import UserError
 
 
 class NumberedInstances(NamedTuple):
@@ -28,60 +29,73 @@ class NumberedInstances(NamedTuple):
     classes: dict
 
 
-def annotate_images(image_ids, find_image, read_instances, key, hint, problems):
-    """Reads the instances of a list of images, which are numbered from 1.
+def annotate_images(image_ids, find_image, read_instances, problems):
+    """Reads the instances of a list of images, which are numbered from 1 as they stand in the list.
 
     Args:
         image_ids: list of strings.
         find_image: function of an id that returns the path of the image.
-        read_instances: function of an id that returns its NumberedInstances.
-        key: the key of the configuration that names the folder of both, for messages.
-        hint: what to say of where a missing file comes from.
-        problems: Problems, which are counted there.
+        read_instances: function of an id that returns its NumberedInstances, or raises Unusable.
+        problems: Problems, which are counted there: images and instances that cannot be used are left out.
 
     Returns:
         AnnotatedImages of VOC's classes.
 
     Raises:
-        UserError: an image is missing or of another size than its masks, or a class isn't one of VOC's.
+        UserError: no image is left, or there is a problem and the data set is to be read strictly.
     """
-    images, annotations = [], []
-    paths = [find_image(image_id) for image_id in image_ids]
+    images, paths, annotations = [], [], []
     progress = tqdm(image_ids, "Reading masks", unit=" images", delay=2, leave=False)
-    for number, (image_id, path) in enumerate(zip(progress, paths, strict=True), start=1):
-        instances = read_instances(image_id)
-        height, width = instances.numbers.shape
-        _check_size(path, (height, width), instances.path, key, hint)
-        _check_classes(instances, key)
+    for number, image_id in enumerate(progress, start=1):
+        path = find_image(image_id)
+        try:
+            instances = read_instances(image_id)
+            height, width = instances.numbers.shape
+            _check_size(path, (height, width), instances.path)
+        except Unusable as problem:
+            problems.report(problem.kind, problem.detail)
+            continue
         images.append({"id": number, "height": height, "width": width})
-        for annotation in _annotations(number, instances):
-            if annotation["area"]:
-                annotations.append(annotation)
-            else:
-                problems.report("instances without a pixel", f"{instances.path}: has an instance without a pixel")
+        paths.append(path)
+        annotations += _usable_annotations(number, instances, problems)
+    problems.check_something_is_left(images)
     categories = [{"id": label, "name": name} for label, name in enumerate(VOC_CLASSES, start=1)]
     return AnnotatedImages(images, paths, annotations, categories, problems)
 
 
-def _check_size(path, mask_size, mask_path, key, hint):
+def _check_size(path, mask_size, mask_path):
+    """Checks that an image is of the size of its masks, as it is stored or upright, like `decode_contents`."""
     try:
         # This reads the head of the file only.
         with Image.open(path) as image:
             size = image.size[::-1]
     except FileNotFoundError:
-        raise UserError(f"{key}: {path}: no such file; {hint}") from None
-    except (OSError, Image.DecompressionBombError):
-        raise UserError(f"{key}: {path}: not an image that can be read; expected JPEG") from None
-    if size != mask_size:
+        raise Unusable("images without a file", f"{path}: no such file") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise Unusable("images that cannot be read", f"{path}: not an image that can be read; expected JPEG") from None
+    if size != mask_size and _upright_size(path, size) != mask_size:
         found, expected = (f"{width} x {height}" for height, width in (size, mask_size))
-        raise UserError(f"{key}: {path}: is {found} pixels; expected {expected}, as its masks in {mask_path} are")
+        detail = f"{path}: is {found} pixels; expected {expected}, as its masks in {mask_path} are"
+        raise Unusable("masks of another size than the image's", detail)
 
 
-def _check_classes(instances, key):
-    for number, label in instances.classes.items():
+def _upright_size(path, size):
+    return tuple(upright_size(size, read_orientation(path.read_bytes())).numpy())
+
+
+def _usable_annotations(image_id, instances, problems):
+    """Returns annotations of the instances that have a pixel and one of VOC's classes."""
+    usable = []
+    for number, annotation in zip(instances.classes, _annotations(image_id, instances), strict=True):
+        where, label = f"{instances.path}: instance {number}", annotation["category_id"]
         if not 1 <= label <= len(VOC_CLASSES):
-            problem = f"instance {number} is of class {label}; expected 1 to {len(VOC_CLASSES)}"
-            raise UserError(f"{key}: {instances.path}: {problem}")
+            detail = f"{where} is of class {label}; expected 1 to {len(VOC_CLASSES)}"
+            problems.report("instances of unknown classes", detail)
+        elif not annotation["area"]:
+            problems.report("instances without a pixel", f"{where} has no pixel")
+        else:
+            usable.append(annotation)
+    return usable
 
 
 def _annotations(image_id, instances):

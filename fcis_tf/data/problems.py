@@ -1,4 +1,4 @@
-"""What is wrong with a data set, and what is done about it: stop, or skip and count."""
+"""What is wrong with a data set, and what is done about it: stop, or go on and count."""
 
 from collections import Counter
 
@@ -8,8 +8,22 @@ from fcis_tf.errors import UserError
 _EXAMPLES = 3
 
 
+class Unusable(Exception):
+    """An image or an annotation that the data set has to do without.
+
+    Attributes:
+        kind, detail: what is wrong with it, as `Problems.report` takes them.
+    """
+
+    def __init__(self, kind, detail):
+        """Takes both."""
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+
 class Problems:
-    """Problems that a data set can do without: each costs it an annotation or an image.
+    """Problems that a data set can do without: each costs it an annotation or an image, or can be made good.
 
     Attributes:
         origin: the key of the configuration and the file that the data set comes from, for messages.
@@ -23,20 +37,23 @@ class Problems:
         self.counts = Counter()
         self.examples = {}
         self._strict = strict
+        self._remedies = {}
 
-    def report(self, kind, detail):
+    def report(self, kind, detail, remedy="skipped"):
         """Counts a problem.
 
         Args:
             kind: what is wrong, a noun in the plural, without names.
             detail: what is wrong with which annotation, image or file.
+            remedy: what is done about it, the same for all of the kind: "skipped", "repaired" or another such word.
 
         Raises:
             UserError: the data set is to be read strictly.
         """
         if self._strict:
-            raise UserError(f"{self.origin}: {detail} (data.strict: false skips it)")
+            raise UserError(f"{self.origin}: {detail} ({remedy} under data.strict: false)")
         self.counts[kind] += 1
+        self._remedies[kind] = remedy
         examples = self.examples.setdefault(kind, [])
         if len(examples) < _EXAMPLES:
             examples.append(detail)
@@ -45,5 +62,14 @@ class Problems:
         """Returns one line about all problems, or None without any."""
         if not self.counts:
             return None
-        kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(self.counts.items()))
-        return f"{self.origin}: skipped {kinds}"
+        by_remedy = {}
+        for kind, count in sorted(self.counts.items()):
+            by_remedy.setdefault(self._remedies[kind], []).append(f"{kind} ({count})")
+        parts = [f"{remedy} {', '.join(kinds)}" for remedy, kinds in sorted(by_remedy.items())]
+        return f"{self.origin}: {'; '.join(parts)}"
+
+    def check_something_is_left(self, images):
+        """Raises UserError with the summary and an example if all images of the data set have been skipped."""
+        if not images:
+            example = next(iter(self.examples.values()))[0]
+            raise UserError(f"{self.summary()}; no image is left; for example {example}")

@@ -7,7 +7,7 @@ import scipy.io
 
 from fcis_tf.data.image_list import read_image_ids
 from fcis_tf.data.numbered_instances import NumberedInstances, annotate_images
-from fcis_tf.data.problems import Problems
+from fcis_tf.data.problems import Problems, Unusable
 from fcis_tf.data.voc_classes import VOC_URL
 from fcis_tf.errors import UserError
 
@@ -30,7 +30,7 @@ def read_sbd(config, key, strict):
         AnnotatedImages.
 
     Raises:
-        UserError: a file is missing or isn't what SBD has.
+        UserError: a folder or a list is missing or isn't what SBD has, or no image is left that can be used.
     """
     root = config.root
     if not root.is_dir():
@@ -39,9 +39,7 @@ def read_sbd(config, key, strict):
     return annotate_images(
         image_ids[: config.max_images or None],
         find_image=lambda image_id: root / "img" / f"{image_id}.jpg",
-        read_instances=functools.partial(_read_instances, root / "inst", f"{key}.root"),
-        key=f"{key}.root",
-        hint=_HINT,
+        read_instances=functools.partial(_read_instances, root / "inst"),
         problems=Problems(origin, strict),
     )
 
@@ -64,45 +62,46 @@ def _image_ids(config, key):
     return image_ids, f"{where}: {config.image_list}"
 
 
-def _read_instances(folder, key, image_id):
+def _read_instances(folder, image_id):
     path = folder / f"{image_id}.mat"
-    where = f"{key}: {path}"
     # Unsqueezed, a MATLAB struct is an array [1, 1] of records whose fields are arrays of two dimensions or more.
-    struct = _read_struct(path, where)
+    struct = _read_struct(path)
     for field in ("Segmentation", "Categories"):
         if field not in (struct.dtype.names or ()) or struct.shape != (1, 1):
-            raise UserError(f"{where}: GTinst has no field {field}; expected one MATLAB struct as in SBD's inst")
-    numbers = _integers(struct["Segmentation"][0, 0], f"{where}: GTinst.Segmentation")
-    labels = _integers(struct["Categories"][0, 0], f"{where}: GTinst.Categories").ravel().tolist()
+            raise _wrong(path, f"GTinst has no field {field}; expected one MATLAB struct as in SBD's inst")
+    numbers = _integers(struct["Segmentation"][0, 0], path, "Segmentation")
+    labels = _integers(struct["Categories"][0, 0], path, "Categories").ravel().tolist()
     if numbers.ndim != 2 or not numbers.size:
-        raise UserError(f"{where}: GTinst.Segmentation has shape {numbers.shape}; expected [height, width]")
+        raise _wrong(path, f"GTinst.Segmentation has shape {numbers.shape}; expected [height, width]")
     if numbers.min() < 0 or numbers.max() > len(labels):
-        raise UserError(
-            f"{where}: GTinst.Segmentation has values from {numbers.min()} to {numbers.max()}; "
-            f"expected 0 to {len(labels)}, as many instances as GTinst.Categories has"
-        )
+        found = f"GTinst.Segmentation has values from {numbers.min()} to {numbers.max()}"
+        raise _wrong(path, f"{found}; expected 0 to {len(labels)}, as many instances as GTinst.Categories has")
     return NumberedInstances(path, numbers, dict(enumerate(labels, start=1)))
 
 
-def _read_struct(path, where):
+def _read_struct(path):
     try:
         with open(path, "rb") as file:
             content = scipy.io.loadmat(file, variable_names=["GTinst"])
     except FileNotFoundError:
-        raise UserError(f"{where}: no such file; {_HINT}") from None
+        raise Unusable("masks without a file", f"{path}: no such file") from None
     except Exception as error:
         # Of a file that was cut off or is something else, scipy raises whatever its parser runs into.
         problem = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{where}: not a MATLAB file that can be read: {problem}; {_HINT}") from None
+        raise _wrong(path, f"not a MATLAB file that can be read: {problem}") from None
     if "GTinst" not in content:
-        raise UserError(f"{where}: has no variable GTinst; expected a file of SBD's folder inst")
+        raise _wrong(path, "has no variable GTinst; expected a file of SBD's folder inst")
     return content["GTinst"]
 
 
-def _integers(array, where):
+def _integers(array, path, field):
     """Returns an array as integers; MATLAB may have kept them as doubles."""
     if isinstance(array, np.ndarray) and array.dtype.kind == "f" and (array == np.floor(array)).all():
         array = array.astype(np.int64)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu":
-        raise UserError(f"{where}: expected an array of whole numbers")
+        raise _wrong(path, f"GTinst.{field}: expected an array of whole numbers")
     return array
+
+
+def _wrong(path, problem):
+    return Unusable("masks that cannot be read", f"{path}: {problem}")

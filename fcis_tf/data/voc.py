@@ -7,7 +7,7 @@ from PIL import Image
 
 from fcis_tf.data.image_list import read_image_ids
 from fcis_tf.data.numbered_instances import NumberedInstances, annotate_images
-from fcis_tf.data.problems import Problems
+from fcis_tf.data.problems import Problems, Unusable
 from fcis_tf.data.voc_classes import VOC_URL
 from fcis_tf.errors import UserError
 
@@ -32,7 +32,7 @@ def read_voc(config, key, strict):
         AnnotatedImages.
 
     Raises:
-        UserError: a file is missing or isn't what VOC has.
+        UserError: a folder or a list is missing or isn't what VOC has, or no image is left that can be used.
     """
     root, key = config.root, f"{key}.root"
     if not root.is_dir():
@@ -41,37 +41,37 @@ def read_voc(config, key, strict):
     return annotate_images(
         read_image_ids(list_path, key, _HINT)[: config.max_images or None],
         find_image=lambda image_id: root / "JPEGImages" / f"{image_id}.jpg",
-        read_instances=functools.partial(_read_instances, root, key),
-        key=key,
-        hint=_HINT,
+        read_instances=functools.partial(_read_instances, root),
         problems=Problems(f"{key}: {list_path}", strict),
     )
 
 
-def _read_instances(root, key, image_id):
+def _read_instances(root, image_id):
     objects_path, classes_path = (
         root / folder / f"{image_id}.png" for folder in ("SegmentationObject", "SegmentationClass")
     )
-    objects, classes = (_read_indices(path, f"{key}: {path}") for path in (objects_path, classes_path))
+    objects, classes = (_read_indices(path) for path in (objects_path, classes_path))
     if objects.shape != classes.shape:
         sizes = [f"{width} x {height}" for height, width in (objects.shape, classes.shape)]
-        raise UserError(f"{key}: {objects_path} is {sizes[0]} pixels, but {classes_path} {sizes[1]}; expected the same")
+        detail = f"{objects_path} is {sizes[0]} pixels, but {classes_path} {sizes[1]}; expected the same"
+        raise Unusable("masks of different sizes", detail)
     numbers = [number for number in np.unique(objects).tolist() if number not in (0, _VOID)]
     labels = {number: _commonest_class(classes[objects == number]) for number in numbers}
     return NumberedInstances(objects_path, objects, labels)
 
 
-def _read_indices(path, where):
+def _read_indices(path):
     """Returns a picture's palette indices, [H, W] uint8."""
     try:
         with Image.open(path) as image:
             mode, indices = image.mode, np.asarray(image)
     except FileNotFoundError:
-        raise UserError(f"{where}: no such file; {_HINT}") from None
+        raise Unusable("masks without a file", f"{path}: no such file") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise UserError(f"{where}: not an image that can be read; expected PNG") from None
+        raise Unusable("masks that cannot be read", f"{path}: not an image that can be read; expected PNG") from None
     if mode not in ("P", "L"):
-        raise UserError(f"{where}: is a picture of mode {mode}; expected PNG with a palette, one index a pixel")
+        detail = f"{path}: is a picture of mode {mode}; expected PNG with a palette, one index a pixel"
+        raise Unusable("masks that cannot be read", detail)
     return indices
 
 

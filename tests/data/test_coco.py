@@ -72,14 +72,14 @@ class Folder:
     def config(self, **changes):
         return CocoDataset(format="coco", images=self.images, annotations=self.annotations, **changes)
 
-    def load(self, mask_size=28, **changes):
+    def load(self, mask_size=28, strict=False, **changes):
         if not self.annotations.exists():
             self.annotations.write_text(json.dumps(self.content))
-        return open_source(self.config(**changes), mask_size)
+        return open_source(self.config(**changes), mask_size, strict=strict)
 
-    def error(self):
+    def error(self, strict=True):
         with pytest.raises(UserError) as caught:
-            self.load()
+            self.load(strict=strict)
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
@@ -232,8 +232,8 @@ def test_unusable_annotations_are_counted_by_kind_in_one_warning(folder, caplog)
     assert len(source.ground_truth().anns) == 1
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"data.train.annotations: {folder.annotations}: skipped boxes that are empty or outside of the image (1), "
-        "empty masks (1), instances without a segmentation (1), masks of another size than the image's (1), "
+        f"data.train.annotations: {folder.annotations}: skipped empty masks (1), instances without a segmentation (1), "
+        "masks of another size than the image's (1), masks without a pixel (1), "
         "polygons that are degenerate or outside of the image (4), unreadable run lengths (3)"
     )
 
@@ -366,50 +366,113 @@ def test_empty_lists(folder, field):
     assert f"{folder.annotations}: the list {field} is empty" in folder.error()
 
 
-def test_image_id_without_a_file(folder):
+# Problems that a data set can do without
+
+PROBLEMS_OF_IMAGES = [
+    ({"height": 0}, "images of an impossible size", "image id 2: height and width must be from 1 to"),
+    ({"width": -1}, "images of an impossible size", "image id 2: height and width must be from 1 to"),
+    ({"height": 2**31}, "images of an impossible size", "image id 2: height and width must be from 1 to"),
+    ({"height": 10**400}, "images of an impossible size", "image id 2: height and width must be from 1 to"),
+    ({"height": np.nan}, "entries that are not COCO's", "images[1]: not COCO JSON: expected an object with height of"),
+    ({"id": np.nan}, "entries that are not COCO's", "images[1]: not COCO JSON: expected an object with id of type int"),
+    ({"id": 2**63}, "ids that are too large", f"images[1]: expected an id of at most {2**63 - 1}"),
+    ({"id": 1}, "image ids that stand there twice", "images[1]: id 1 stands there twice"),
+    ({"file_name": "../one.png"}, "file names that leave the images folder", "'../one.png' lies outside"),
+    ({"file_name": "a/../../one.png"}, "file names that leave the images folder", "'a/../../one.png' lies outside"),
+    ({"file_name": "/etc/hostname"}, "file names that leave the images folder", "'/etc/hostname' lies outside"),
+    ({"file_name": "none.png"}, "images without a file", "image id 2 has no file"),
+    ({"file_name": "n" * 999}, "images without a file", "image id 2 has no file"),
+]
+
+
+@pytest.mark.parametrize(("change", "kind", "expected"), PROBLEMS_OF_IMAGES)
+def test_images_that_cannot_be_used(folder, caplog, change, kind, expected):
+    folder.add_image(2, "two.png")
+    folder.content["annotations"].append(triangle(image_id=2))
+    folder.content["images"][1].update(change)
+    if "id" in change:
+        del folder.content["annotations"][1]
+    assert expected in folder.error(strict=True)
+    with caplog.at_level(logging.WARNING):
+        source = folder.load()
+    assert source.ground_truth().getImgIds() == [1] and len(source.ground_truth().anns) == 1
+    assert source.image_path(1) == str(folder.images / "one.png") and len(read_examples(source)) == 1
+    assert caplog.messages == [f"data.train.annotations: {folder.annotations}: skipped {kind} (1)"]
+
+
+TRIANGLE = triangle()["segmentation"]
+BOX = "boxes that are empty, outside of the image or no numbers"
+POLYGONS = "polygons that are degenerate or outside of the image"
+PROBLEMS_OF_ANNOTATIONS = [
+    (3, "skipped entries that are not COCO's", "not COCO JSON: expected an object with image_id of type int"),
+    ({"image_id": 99}, "skipped annotations of unknown images", "image id 99 isn't in the list images"),
+    ({"category_id": 99}, "skipped annotations of unknown categories", "category id 99 isn't in the list categories"),
+    ({"category_id": np.nan}, "skipped entries that are not COCO's", "expected an object with category_id of type"),
+    ({"iscrowd": np.nan}, "skipped annotations whose iscrowd is neither 0 nor 1", "expected an iscrowd of 0 or 1"),
+    ({"segmentation": None}, "skipped instances without a segmentation", "expected polygons or run lengths"),
+    ({"segmentation": [[10, 5, 30, 5]]}, f"skipped {POLYGONS}", "expected polygons of three points or more"),
+    ({"segmentation": [[10, 5, 30, 5, 30, np.nan]]}, f"skipped {POLYGONS}", "expected polygons of three points"),
+    ({"segmentation": [[1, 1, 2, 2], *TRIANGLE]}, "repaired degenerate polygons beside good ones", "has a polygon"),
+    (
+        {"segmentation": {"size": [HEIGHT, WIDTH + 1], "counts": [HEIGHT * (WIDTH + 1)]}},
+        "skipped masks of another size than the image's",
+        "has a mask of size [40, 61]; expected [40, 60], as the image is",
+    ),
+    (
+        {"segmentation": {"size": [HEIGHT, WIDTH], "counts": [np.nan, 1]}},
+        "skipped unreadable run lengths",
+        "has run lengths that cannot be read",
+    ),
+    ({"bbox": [10, 5, 0, 30]}, f"repaired {BOX}", "that has an area in the image, found [10, 5, 0, 30]"),
+    ({"bbox": [100, 100, 5, 5]}, f"repaired {BOX}", "that has an area in the image, found [100, 100, 5, 5]"),
+    ({"bbox": [10, 5, np.nan, 30]}, f"repaired {BOX}", "that has an area in the image, found [10, 5, nan, 30]"),
+    ({"bbox": [10, 5, np.inf, 30]}, f"repaired {BOX}", "that has an area in the image, found [10, 5, inf, 30]"),
+    ({"area": np.nan}, "repaired areas that are no numbers", "expected a number as area, found nan"),
+    ({"id": 5}, "renumbered annotation ids that stand there twice", "id 5 stands there twice"),
+    ({"id": np.nan}, "renumbered annotation ids that are no whole numbers", "expected an id, found nan"),
+]
+
+
+@pytest.mark.parametrize(("change", "consequence", "expected"), PROBLEMS_OF_ANNOTATIONS)
+def test_annotations_that_are_wrong(folder, caplog, change, consequence, expected):
+    folder.content["annotations"].append(triangle(id=6, bbox=None) | change if isinstance(change, dict) else change)
+    assert f"annotations[1]: {expected}" in folder.error(strict=True).replace("expected a box [x, y, width, height] ", "")
+    with caplog.at_level(logging.WARNING):
+        source = folder.load()
+        ground_truth = source.ground_truth()
+    assert len(ground_truth.anns) == (1 if "skipped" in consequence else 2)
+    assert all(annotation["segmentation"] == TRIANGLE for annotation in ground_truth.anns.values())
+    (example,) = read_examples(source)
+    np.testing.assert_allclose(example["boxes"], [[5, 10, 35, 30]] * len(ground_truth.anns), atol=1)
+    assert caplog.messages == [f"data.train.annotations: {folder.annotations}: {consequence} (1)"]
+
+
+def test_without_an_image_that_can_be_used_nothing_goes_on(folder):
+    folder.add_image(2, "two.png")
     (folder.images / "one.png").unlink()
-    assert folder.error() == f"data.train.images: image id 1 has no file {folder.images / 'one.png'}"
-
-
-@pytest.mark.parametrize(
-    "change, expected",
-    [
-        ({"image_id": 99}, "annotations[0]: image id 99 isn't in the list images"),
-        ({"category_id": 99}, "annotations[0]: category id 99 isn't in the list categories"),
-    ],
-)
-def test_annotation_of_an_unknown_image_or_category(folder, change, expected):
-    folder.content["annotations"] = [triangle(**change)]
-    assert expected in folder.error()
-
-
-def test_ids_that_stand_there_twice(folder):
-    folder.add_image(1, "two.png")
-    assert "images: id 1 stands there twice" in folder.error()
+    (folder.images / "two.png").unlink()
+    folder.content["annotations"][0]["image_id"] = 99
+    example = f"image id 1 has no file {folder.images / 'one.png'}"
+    assert folder.error(strict=False) == (
+        f"data.train.annotations: {folder.annotations}: skipped images without a file (2); no image is left; "
+        f"for example {example}"
+    )
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63), 10**400])
-@pytest.mark.parametrize("field", ["images", "categories"])
-def test_ids_that_are_too_large(folder, field, number):
-    folder.content[field][0]["id"] = number
-    assert f"{field}[0]: expected an id of at most {2**63 - 1}" in folder.error()
+def test_categories_with_ids_that_are_too_large(folder, number):
+    folder.content["categories"][0]["id"] = number
+    assert f"categories[0]: expected an id of at most {2**63 - 1}" in folder.error(strict=False)
+
+
+def test_categories_with_the_same_id(folder):
+    folder.content["categories"][0]["id"] = 3
+    assert folder.error(strict=False).endswith("categories: id 3 stands there twice")
 
 
 def test_the_largest_ids(folder):
     folder.content["images"][0]["id"] = folder.content["annotations"][0]["image_id"] = 2**63 - 1
     assert folder.example()["image_id"] == 2**63 - 1
-
-
-@pytest.mark.parametrize("height", [0, -1, 2**31, 10**400])
-def test_sizes_of_images_that_cannot_be(folder, height):
-    folder.content["images"][0]["height"] = height
-    assert f"image id 1: height and width must be from 1 to {2**31 - 1}" in folder.error()
-
-
-@pytest.mark.parametrize("name", ["../one.png", "a/../../one.png", "/etc/hostname"])
-def test_file_name_that_leaves_the_folder(folder, name):
-    folder.content["images"][0]["file_name"] = name
-    assert "lies outside of the images folder" in folder.error()
 
 
 def encoded(picture, image_format):

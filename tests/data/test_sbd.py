@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+from PIL import Image
 
 from fcis_tf.config import DataConfig, SbdDataset
 from fcis_tf.data import training_batches
@@ -22,6 +23,7 @@ from tests.data.voc_folders import (
     write_sbd,
 )
 
+IMAGE, MASKS = "img/2008_000007.jpg", "inst/2008_000007.mat"
 SBD_URL = "http://home.bharathh.info/pubs/codes/SBD/download.html"
 
 
@@ -32,14 +34,14 @@ def root(tmp_path):
     return path
 
 
-def load(root, mask_size=28, **keys):
+def load(root, mask_size=28, strict=False, **keys):
     keys = keys or {"split": "val"}
-    return open_source(SbdDataset(format="sbd", root=root, **keys), mask_size)
+    return open_source(SbdDataset(format="sbd", root=root, **keys), mask_size, strict=strict)
 
 
-def error(root, **keys):
+def error(root, strict=True, **keys):
     with pytest.raises(UserError) as caught:
-        load(root, **keys)
+        load(root, strict=strict, **keys)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -149,11 +151,11 @@ def test_missing_root(tmp_path):
     assert message.endswith(SBD_URL)
 
 
-@pytest.mark.parametrize("name", ["val.txt", "inst/2008_000007.mat", "img/2008_000007.jpg"])
-def test_missing_file(root, name):
-    (root / name).unlink()
+def test_missing_split(root):
+    path = root / "val.txt"
+    path.unlink()
     message = error(root)
-    assert message.startswith(f"data.train.root: {root / name}: no such file; expected SBD's folder dataset")
+    assert message.startswith(f"data.train.root: {path}: no such file; expected SBD's folder dataset")
     assert message.endswith(SBD_URL)
 
 
@@ -184,6 +186,30 @@ def test_a_folder_in_place_of_a_list(root, tmp_path):
     assert error(root, image_list=tmp_path) == f"data.train.image_list: {tmp_path}: cannot be read: Is a directory"
 
 
+def assert_is_a_problem(root, caplog, name, expected, kind):
+    """What is wrong with a file of the only image of val and the first of train costs that image, or is an error."""
+    where = f"data.train.root: {root / 'val.txt'}: "
+    assert error(root).startswith(f"{where}{root / name}: {expected}")
+    message = error(root, strict=False)
+    assert message.startswith(f"{where}skipped {kind} (1); no image is left; for example {root / name}: {expected}")
+    write_lines(root / "train.txt", ["2008_000007", "2008_000003"])
+    with caplog.at_level(logging.WARNING):
+        source = load(root, split="train")
+    assert stems(source) == ["2008_000003"] and len(read_examples(source)) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"data.train.root: {root / 'train.txt'}: skipped {kind} (1)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("inst/2008_000007.mat", "masks without a file"), ("img/2008_000007.jpg", "images without a file")],
+)
+def test_missing_file(root, caplog, name, kind):
+    (root / name).unlink()
+    assert_is_a_problem(root, caplog, name, "no such file", kind)
+
+
 STRUCT = {"Segmentation": NUMBERS, "Categories": np.uint8([[15], [13]])}
 
 
@@ -204,39 +230,55 @@ STRUCT = {"Segmentation": NUMBERS, "Categories": np.uint8([[15], [13]])}
             "GTinst.Segmentation has values from 0 to 2; expected 0 to 1, as many instances as GTinst.Categories has",
         ),
         ({"GTinst": STRUCT | {"Segmentation": NUMBERS - 1.0}}, "GTinst.Segmentation has values from -1 to 1"),
-        ({"GTinst": STRUCT | {"Categories": [[15], [21]]}}, "instance 2 is of class 21; expected 1 to 20"),
-        ({"GTinst": STRUCT | {"Categories": [[0], [1]]}}, "instance 1 is of class 0; expected 1 to 20"),
     ],
 )
-def test_mat_files_that_are_not_sbds(root, content, expected):
-    path = root / "inst" / "2008_000007.mat"
-    scipy.io.savemat(path, content)
-    message = error(root)
-    assert message.startswith(f"data.train.root: {path}: ") and expected in message
+def test_mat_files_that_are_not_sbds(root, caplog, content, expected):
+    scipy.io.savemat(root / MASKS, content)
+    assert_is_a_problem(root, caplog, MASKS, expected, "masks that cannot be read")
 
 
 @pytest.mark.parametrize("length", [0, 3, 100, 200, 300])
-def test_mat_file_that_was_cut_off(root, length):
-    path = root / "inst" / "2008_000007.mat"
+def test_mat_file_that_was_cut_off(root, caplog, length):
+    path = root / MASKS
     path.write_bytes(path.read_bytes()[:length])
-    message = error(root)
-    assert message.startswith(f"data.train.root: {path}: ")
+    assert_is_a_problem(root, caplog, MASKS, "", "masks that cannot be read")
 
 
-def test_text_in_place_of_a_mat_file(root):
-    path = root / "inst" / "2008_000007.mat"
-    path.write_text("hello\n" * 99)
-    assert error(root).startswith(f"data.train.root: {path}: not a MATLAB file that can be read: ")
+def test_text_in_place_of_a_mat_file(root, caplog):
+    (root / MASKS).write_text("hello\n" * 99)
+    expected = "not a MATLAB file that can be read: "
+    assert_is_a_problem(root, caplog, MASKS, expected, "masks that cannot be read")
 
 
-def test_image_of_another_size_than_its_masks(root):
-    path = root / "img" / "2008_000007.jpg"
-    write_photograph(path, size=(WIDTH, HEIGHT + 1))
-    masks = root / "inst" / "2008_000007.mat"
-    assert error(root) == f"data.train.root: {path}: is 60 x 41 pixels; expected 60 x 40, as its masks in {masks} are"
+@pytest.mark.parametrize("label", [0, 21])
+def test_an_instance_of_an_unknown_class(root, caplog, label):
+    write_instances(root / MASKS, labels=[15, label])
+    where = f"data.train.root: {root / 'val.txt'}: "
+    assert error(root).startswith(f"{where}{root / MASKS}: instance 2 is of class {label}; expected 1 to 20")
+    with caplog.at_level(logging.WARNING):
+        assert read_examples(load(root))[0]["classes"].tolist() == [15]
+    assert caplog.messages == [f"{where}skipped instances of unknown classes (1)"]
 
 
-def test_image_that_cannot_be_read(root):
-    path = root / "img" / "2008_000007.jpg"
-    path.write_text("hello")
-    assert error(root) == f"data.train.root: {path}: not an image that can be read; expected JPEG"
+def test_image_of_another_size_than_its_masks(root, caplog):
+    write_photograph(root / IMAGE, size=(WIDTH, HEIGHT + 1))
+    expected = f"is 60 x 41 pixels; expected 60 x 40, as its masks in {root / MASKS} are"
+    assert_is_a_problem(root, caplog, IMAGE, expected, "masks of another size than the image's")
+
+
+def test_image_that_cannot_be_read(root, caplog):
+    (root / IMAGE).write_text("hello")
+    expected = "not an image that can be read; expected JPEG"
+    assert_is_a_problem(root, caplog, IMAGE, expected, "images that cannot be read")
+
+
+@pytest.mark.parametrize("is_upright", [True, False])
+def test_masks_of_the_upright_image_or_of_the_image_as_stored(root, is_upright):
+    colors = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    colors[:10, :10] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    stored = np.rot90(colors, -1) if is_upright else colors
+    Image.fromarray(stored).save(root / IMAGE, exif=exif, quality=100)
+    (example,) = read_examples(load(root, strict=True))
+    np.testing.assert_allclose(example["image"], colors, atol=3)

@@ -1,5 +1,7 @@
 """PASCAL VOC's own masks: what is read, and what is said about files that are wrong."""
 
+import logging
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -30,13 +32,13 @@ def root(tmp_path):
     return path
 
 
-def load(root, split="val", **keys):
-    return open_source(VocDataset(format="voc", root=root, split=split, **keys), split="eval")
+def load(root, split="val", strict=False, **keys):
+    return open_source(VocDataset(format="voc", root=root, split=split, **keys), split="eval", strict=strict)
 
 
-def error(root, split="val"):
+def error(root, split="val", strict=True):
     with pytest.raises(UserError) as caught:
-        load(root, split)
+        load(root, split, strict)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -111,20 +113,41 @@ def test_missing_root(tmp_path):
     assert message.endswith(VOC_URL)
 
 
+def test_missing_split(root):
+    path = root / "ImageSets" / "Segmentation" / "val.txt"
+    path.unlink()
+    message = error(root)
+    assert message.startswith(f"data.eval.root: {path}: no such file; expected PASCAL VOC's folder VOC2012")
+    assert message.endswith(VOC_URL)
+
+
+def assert_is_a_problem(root, caplog, expected, kind):
+    """What is wrong with the only image of val and the first of trainval costs that image, or is an error."""
+    lists = root / "ImageSets" / "Segmentation"
+    where = f"data.eval.root: {lists / 'val.txt'}: "
+    assert error(root).startswith(f"{where}{expected}")
+    message = error(root, strict=False)
+    assert message.startswith(f"{where}skipped {kind} (1); no image is left; for example {expected}")
+    write_lines(lists / "trainval.txt", ["2007_000033", "2007_000039"])
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        source = load(root, "trainval")
+    assert source.image_path(2) == str(root / "JPEGImages" / "2007_000039.jpg")
+    assert source.ground_truth().getImgIds() == [2] and len(read_examples(source)) == 1
+    assert caplog.messages == [f"data.eval.root: {lists / 'trainval.txt'}: skipped {kind} (1)"]
+
+
 @pytest.mark.parametrize(
-    "name",
+    ("name", "kind"),
     [
-        "ImageSets/Segmentation/val.txt",
-        "JPEGImages/2007_000033.jpg",
-        "SegmentationObject/2007_000033.png",
-        "SegmentationClass/2007_000033.png",
+        ("JPEGImages/2007_000033.jpg", "images without a file"),
+        ("SegmentationObject/2007_000033.png", "masks without a file"),
+        ("SegmentationClass/2007_000033.png", "masks without a file"),
     ],
 )
-def test_missing_file(root, name):
+def test_missing_file(root, caplog, name, kind):
     (root / name).unlink()
-    message = error(root)
-    assert message.startswith(f"data.eval.root: {root / name}: no such file; expected PASCAL VOC's folder VOC2012")
-    assert message.endswith(VOC_URL)
+    assert_is_a_problem(root, caplog, f"{root / name}: no such file", kind)
 
 
 def test_id_that_leaves_the_folder(root):
@@ -134,35 +157,44 @@ def test_id_that_leaves_the_folder(root):
     assert error(root) == f"data.eval.root: {path}: {expected}"
 
 
-def test_sizes_that_differ(root):
+def test_sizes_that_differ(root, caplog):
     photograph = root / "JPEGImages" / "2007_000033.jpg"
     write_photograph(photograph, size=(WIDTH + 1, HEIGHT))
     objects, classes = masks_path(root), masks_path(root, "SegmentationClass")
-    expected = f"is 61 x 40 pixels; expected 60 x 40, as its masks in {objects} are"
-    assert error(root) == f"data.eval.root: {photograph}: {expected}"
+    expected = f"{photograph}: is 61 x 40 pixels; expected 60 x 40, as its masks in {objects} are"
+    assert_is_a_problem(root, caplog, expected, "masks of another size than the image's")
     write_indices(objects, NUMBERS[1:])
-    assert error(root) == f"data.eval.root: {objects} is 60 x 39 pixels, but {classes} 60 x 40; expected the same"
+    expected = f"{objects} is 60 x 39 pixels, but {classes} 60 x 40; expected the same"
+    assert_is_a_problem(root, caplog, expected, "masks of different sizes")
 
 
 @pytest.mark.parametrize("label", [0, 21, 255])
 def test_classes_that_are_not_vocs(root, label):
     classes = np.array([0, LABELS[0], label])[NUMBERS]
     write_indices(masks_path(root, "SegmentationClass"), classes)
-    expected = f"instance 2 is of class {label}; expected 1 to 20"
-    assert error(root) == f"data.eval.root: {masks_path(root)}: {expected}"
+    assert f"{masks_path(root)}: instance 2 is of class {label}; expected 1 to 20" in error(root)
+    assert read_examples(load(root))[0]["classes"].tolist() == [LABELS[0]]
 
 
 @pytest.mark.parametrize("folder", ["SegmentationObject", "SegmentationClass"])
-def test_masks_that_cannot_be_read(root, folder):
+def test_masks_that_cannot_be_read(root, caplog, folder):
     path = masks_path(root, folder)
     whole = path.read_bytes()
     for content in (b"", b"hello", whole[: len(whole) // 2]):
         path.write_bytes(content)
-        assert error(root) == f"data.eval.root: {path}: not an image that can be read; expected PNG"
+        expected = f"{path}: not an image that can be read; expected PNG"
+        assert_is_a_problem(root, caplog, expected, "masks that cannot be read")
 
 
-def test_colours_in_place_of_indices(root):
+def test_photograph_that_cannot_be_read(root, caplog):
+    path = root / "JPEGImages" / "2007_000033.jpg"
+    path.write_bytes(path.read_bytes()[:20])
+    expected = f"{path}: not an image that can be read; expected JPEG"
+    assert_is_a_problem(root, caplog, expected, "images that cannot be read")
+
+
+def test_colours_in_place_of_indices(root, caplog):
     path = masks_path(root)
     Image.open(path).convert("RGB").save(path)
-    expected = "is a picture of mode RGB; expected PNG with a palette, one index a pixel"
-    assert error(root) == f"data.eval.root: {path}: {expected}"
+    expected = f"{path}: is a picture of mode RGB; expected PNG with a palette, one index a pixel"
+    assert_is_a_problem(root, caplog, expected, "masks that cannot be read")
