@@ -120,7 +120,7 @@ def _box_of_mask(mask, wrong_box, height, width, report):
     if box is None:
         raise Unusable("masks without a pixel", "has neither a box nor a mask with a pixel in the image")
     if wrong_box is not None:
-        detail = f"expected a box [x, y, width, height] that has an area in the image, found {wrong_box!r:.80}"
+        detail = f"expected a box that has an area in the image, found {wrong_box!r:.80}"
         report("boxes that are empty, outside of the image or no numbers", detail, "repaired")
     return box
 

@@ -30,7 +30,8 @@ def crop_masks(masks, boxes, size):
 def crop_segmentation(segmentation, box, size):
     """Crops a COCO segmentation to a box and resamples it to size x size.
 
-    Polygons are drawn in the frame of the crop, so their outline stays as smooth as the crop allows.
+    Polygons are drawn pixel by pixel of the image, as evaluation draws them, and not in the frame of the crop: what RoIs
+    are to answer is then nearer to the mask that their answers are compared with.
 
     Args:
         segmentation: list of polygons [x, y, x, y, ...], or a compressed run-length encoding.
@@ -42,12 +43,11 @@ def crop_segmentation(segmentation, box, size):
     """
     if isinstance(segmentation, dict):
         return _crop_array(coco_mask.decode(segmentation), box, size)
-    ymin, xmin, ymax, xmax = box
-    scale = np.array([size / (xmax - xmin), size / (ymax - ymin)])
-    polygons = [
-        ((np.reshape(polygon, (-1, 2)) - (xmin, ymin)) * scale).ravel().tolist() for polygon in segmentation
-    ]
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, size, size)))
+    # Of the image, only the pixels that the box touches are drawn.
+    corner, end = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
+    polygons = [(np.reshape(polygon, (-1, 2)) - corner[::-1]).ravel().tolist() for polygon in segmentation]
+    window = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, *(end - corner).tolist())))
+    return _crop_array(window, np.subtract(box, np.tile(corner, 2)), size)
 
 
 def _crop_array(mask, box, size):

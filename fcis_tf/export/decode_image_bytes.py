@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from fcis_tf.data.exif_orientation import read_orientation, turn_upright
 from fcis_tf.data.image_file import first_success
 from fcis_tf.export.image_header import FORMATS, read_image_header
 
@@ -17,7 +18,7 @@ _ACCEPTED = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 def decode_image_bytes(contents, index, max_pixels):
     """Decodes an image file, once its header has shown that it is small enough.
 
-    The pixels are those that `fcis_tf.data.decode_image` gives for the same file.
+    The pixels are those that `fcis_tf.data.decode_image` gives for the same file, the way up that its EXIF data say.
 
     Args:
         contents: string scalar, the bytes of a JPEG, PNG, GIF (of which the first frame is taken) or BMP file.
@@ -48,7 +49,8 @@ def decode_image_bytes(contents, index, max_pixels):
     few_scans = (image_format != FORMATS.index("JPEG")) | (_count_scans(file) <= MAX_SCANS)
     file = checked(file, few_scans, f"a JPEG file of more scans than the {MAX_SCANS} that are accepted")
     image = first_success([_decode], file, tf.zeros([0, 0, 3], tf.uint8))
-    return tf.ensure_shape(checked(image, tf.size(image) > 0, damaged), [None, None, 3])
+    image = turn_upright(checked(image, tf.size(image) > 0, damaged), read_orientation(file))
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def _decode(contents):

@@ -195,7 +195,7 @@ def assert_is_a_problem(root, caplog, name, expected, kind):
     write_lines(root / "train.txt", ["2008_000007", "2008_000003"])
     with caplog.at_level(logging.WARNING):
         source = load(root, split="train")
-    assert stems(source) == ["2008_000003"] and len(read_examples(source)) == 1
+    assert stems(source) == ["2008_000003"]
     assert [record.getMessage() for record in caplog.records] == [
         f"data.train.root: {root / 'train.txt'}: skipped {kind} (1)"
     ]

@@ -133,7 +133,7 @@ def assert_is_a_problem(root, caplog, expected, kind):
     with caplog.at_level(logging.WARNING):
         source = load(root, "trainval")
     assert source.image_path(2) == str(root / "JPEGImages" / "2007_000039.jpg")
-    assert source.ground_truth().getImgIds() == [2] and len(read_examples(source)) == 1
+    assert source.ground_truth().getImgIds() == [2]
     assert caplog.messages == [f"data.eval.root: {lists / 'trainval.txt'}: skipped {kind} (1)"]
 
 

@@ -21,6 +21,15 @@ def encode(image, file_format, mode="RGB", **options):
     return file.getvalue()
 
 
+def oriented(orientation, byte_order="<"):
+    """Returns EXIF data with an orientation."""
+    exif = Image.Exif()
+    exif.endian = byte_order
+    exif[0x010F] = "a camera"
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
 def sixteen_bits(image):
     """Returns the grey of an image as a PNG of 16 bits."""
     file = io.BytesIO()
@@ -44,6 +53,7 @@ def valid_files():
         "jpeg, grey": encode(image, "JPEG", "L"),
         "jpeg, CMYK": encode(image, "JPEG", "CMYK"),
         "jpeg, progressive": encode(image, "JPEG", progressive=True),
+        "jpeg, mirrored": encode(image, "JPEG", exif=oriented(2)),
         "jpeg, comment": encode(image, "JPEG", comment=b"\xff\xda" * 20),
         "png": encode(image, "PNG"),
         "png, grey": encode(image, "PNG", "L"),
@@ -59,6 +69,7 @@ def valid_files():
         "gif, extensions": encode(image, "GIF", comment=b"c" * 300),
         "gif, interlaced": encode(image, "GIF", "P", interlace=1),
         "gif, animated": animation(image, image[::-1], image // 2),
+        "png, turned by half": encode(image, "PNG", exif=oriented(3)),
         "bmp": encode(image, "BMP"),
         "bmp, grey": encode(image, "BMP", "L"),
         "bmp, 32 bits": encode(image, "BMP", "RGBA"),

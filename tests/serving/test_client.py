@@ -86,7 +86,7 @@ def test_turned_photographs_and_webp_are_seen_upright(run, results, stand_in, tm
 
 def test_other_files_are_sent_as_they_are(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 1
+    exif[0x0112] = 6
     contents = [encode(bright_rectangle(), "JPEG", exif=exif), encode(bright_rectangle(), "BMP"), b"no image", b""]
     for content in contents:
         assert encode_photograph(write(tmp_path / "image", content)) == content

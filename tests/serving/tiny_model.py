@@ -3,6 +3,8 @@
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from fcis_tf.data.exif_orientation import read_orientation, turn_upright
+
 MAX_PIXELS = 1_000_000
 MAX_DETECTIONS = 100
 MASK_SIZE = 4
@@ -60,6 +62,7 @@ _OUTPUTS = {
 
 def _decode(content):
     image = tf.io.decode_image(content, channels=3, expand_animations=False)
+    image = tf.ensure_shape(turn_upright(image, read_orientation(content)), [None, None, 3])
     pixels = tf.shape(image)[0] * tf.shape(image)[1]
     with tf.control_dependencies([tf.debugging.Assert(pixels <= MAX_PIXELS, ["too many pixels:", pixels])]):
         return tf.identity(image)
