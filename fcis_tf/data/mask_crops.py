@@ -30,8 +30,8 @@ def crop_masks(masks, boxes, size):
 def crop_segmentation(segmentation, box, size):
     """Crops a COCO segmentation to a box and resamples it to size x size.
 
-    Polygons are drawn pixel by pixel of the image, as evaluation draws them, and not in the frame of the crop: what RoIs
-    are to answer is then nearer to the mask that their answers are compared with.
+    Polygons are drawn in pixels of the image, as evaluation draws them, and not in the frame of the crop: what a RoI is
+    to answer comes from the very mask that its answer is compared with.
 
     Args:
         segmentation: list of polygons [x, y, x, y, ...], or a compressed run-length encoding.

@@ -7,17 +7,15 @@ import pytest
 import tensorflow as tf
 from pycocotools import mask as coco_mask
 
-from fcis_tf.config import DataConfig, DigitsDataset
+from fcis_tf.config import CocoDataset, DataConfig
 from fcis_tf.data.coco_json import read_coco
-from fcis_tf.config import CocoDataset
 from fcis_tf.data.mask_crops import crop_segmentation
 from fcis_tf.losses.roi_targets import mask_targets
 
 COCO100 = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco100"
 HEIGHT, WIDTH = 240, 320
 P = 21
-DIGITS = DigitsDataset(format="digits", split="eval", scenes=1)
-MASK_SIZE = DataConfig(train=DIGITS, eval=DIGITS).mask_size
+MASK_SIZE = DataConfig.model_fields["mask_size"].default
 
 
 def jittered(box, rng, count=4):

@@ -1,13 +1,17 @@
 """Evaluation on a data set, with predictors that know the truth."""
 
 import json
+import logging
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from fcis_tf.config import Config, InferenceConfig
 from fcis_tf.data import load_dataset
+from fcis_tf.data.voc_classes import VOC_CLASSES
+from fcis_tf.errors import UserError
 from fcis_tf.evaluation import evaluate, metrics_table
 from fcis_tf.inference import Instances, render_instances
 from fcis_tf.training.evaluator import Evaluator
@@ -146,6 +150,65 @@ def test_vocs_means_are_curves_during_training(voc_config, tmp_path):
     }
     assert "segm/AP" in values
     assert json.loads((tmp_path / "metrics.json").read_text()) == evaluator.metrics.as_json()
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Returns a function that writes a data set of three images in COCO's format and returns its configuration."""
+
+    def write(class_names=("thing",), damaged=(), strict=False):
+        images, annotations = [], []
+        for i in range(3):
+            images.append({"id": i, "file_name": f"{i}.png", "height": 40, "width": 50 + i})
+            annotations.append({"image_id": i, "category_id": 1, "segmentation": [[5, 5, 30, 5, 30, 25, 5, 25]]})
+            Image.new("RGB", (50 + i, 40)).save(tmp_path / f"{i}.png")
+        for i in damaged:
+            (tmp_path / f"{i}.png").write_bytes((tmp_path / f"{i}.png").read_bytes()[:60])
+        categories = [{"id": label, "name": name} for label, name in enumerate(class_names, start=1)]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (tmp_path / "instances.json").write_text(json.dumps(content))
+        dataset = {"format": "coco", "images": tmp_path, "annotations": tmp_path / "instances.json"}
+        return Config.model_validate({"data": {"train": dataset, "eval": dataset, "strict": strict}})
+
+    return write
+
+
+class RectanglePredictor:
+    """A predictor that finds the same rectangle in every image, the true one of `photographs`."""
+
+    def predict(self, image):
+        masks = np.zeros((1, *image.shape[:2]), bool)
+        masks[0, 5:25, 5:30] = True
+        return Instances(np.float32([[5, 5, 25, 30]]), np.int32([1]), np.float32([1]), masks)
+
+
+def test_images_that_cannot_be_read_are_left_out_of_the_ground_truth_too(photographs, tmp_path, caplog):
+    config = photographs(damaged=[0, 2])
+    source = load_dataset(config.data, "eval")
+    with caplog.at_level(logging.WARNING):
+        metrics = evaluate(RectanglePredictor(), source, config, progress=False)
+    assert metrics.summary["segm"]["AP50"] == pytest.approx(1)
+    assert caplog.messages == ["data.eval: skipped images that cannot be read (2)"]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "strict", "expected"),
+    [
+        ([1], True, "^data.eval: {folder}/1.png: not an image that can be read"),
+        ([0, 1, 2], False, r"^data.eval: skipped .* \(3\); no image is left; for example {folder}/0.png: not an image"),
+    ],
+)
+def test_images_that_cannot_be_read_are_an_error(photographs, tmp_path, damaged, strict, expected):
+    config = photographs(damaged=damaged, strict=strict)
+    source = load_dataset(config.data, "eval")
+    with pytest.raises(UserError, match=expected.format(folder=tmp_path)):
+        evaluate(RectanglePredictor(), source, config, progress=False)
+
+
+def test_vocs_metric_goes_by_the_classes_not_by_the_format(photographs):
+    config = photographs(class_names=VOC_CLASSES)
+    metrics = evaluate(RectanglePredictor(), load_dataset(config.data, "eval"), config, progress=False)
+    assert metrics.voc["class_ap70"]["aeroplane"] == metrics.voc["mAP50"] == 1
 
 
 def test_vocs_metric_is_not_reported_elsewhere(source):
