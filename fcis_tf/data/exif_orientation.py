@@ -49,7 +49,7 @@ def _bytes(pattern):
     return np.array([-1 if byte == ord("?") else byte for byte in pattern.ljust(_HEADER_LENGTH, b"?")])
 
 
-_FIRST, _OVERHEAD, _ALIGNMENT = (np.array([[f.first, f.overhead, f.alignment] for f in _FORMATS]).T[..., None])
+_FIRST, _OVERHEAD, _ALIGNMENT = np.array([[f.first, f.overhead, f.alignment] for f in _FORMATS]).T[..., None]
 _WEIGHTS = np.array([np.pad(f.weights, (0, _HEADER_LENGTH - len(f.weights))) for f in _FORMATS])
 _MAGIC = np.stack([_bytes(f.magic) for f in _FORMATS])
 _MARKER = np.stack([_bytes(f.marker) for f in _FORMATS])

@@ -281,4 +281,4 @@ def test_masks_of_the_upright_image_or_of_the_image_as_stored(root, is_upright):
     stored = np.rot90(colors, -1) if is_upright else colors
     Image.fromarray(stored).save(root / IMAGE, exif=exif, quality=100)
     (example,) = read_examples(load(root, strict=True))
-    np.testing.assert_allclose(example["image"], colors, atol=3)
+    np.testing.assert_allclose(example["image"], colors, atol=20)
