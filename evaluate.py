@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Evaluates a trained network, or an ensemble, with COCO's metrics, and with PASCAL VOC's on VOC."""
+"""Evaluates a trained network, or an ensemble, with COCO's metrics, and with PASCAL VOC's for VOC's classes."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ from fcis_tf.model_directory import load_ensemble
 def parse_arguments():
     parser = argparse.ArgumentParser(
         description="Finds the instances in every image of data.eval, compares masks and boxes with the ground truth, "
-        "prints COCO's metrics, on VOC's or SBD's masks VOC's as well, and writes them as JSON.",
+        "prints COCO's metrics, for VOC's classes VOC's as well, and writes them as JSON.",
         epilog=TRICKS_HELP,
     )
     parser.add_argument("--config", required=True, type=Path, help="YAML file; its data.eval is evaluated on")
