@@ -22,10 +22,19 @@ def prepare_image(image, short_side, long_side):
         scale: [2] float32 (h / H, w / W), which brings boxes from `image`'s pixels to the result's.
     """
     original_size = tf.cast(tf.shape(image)[-3:-1], tf.float32)
-    factor = tf.minimum(short_side / tf.reduce_min(original_size), long_side / tf.reduce_max(original_size))
-    size = tf.maximum(tf.round(original_size * factor), 1)
+    size = resized_size(original_size, short_side, long_side)
     resized = tf.image.resize(image, tf.cast(size, tf.int32), method="bilinear", antialias=False)
     return resized - tf.constant(IMAGE_MEAN), size / original_size
+
+
+def resized_size(original_size, short_side, long_side):
+    """Returns the size [..., 2] float32, in whole pixels, that `prepare_image` gives images of size [..., 2] float32.
+
+    Sizes are (height, width); short_side and long_side are as `prepare_image` takes them.
+    """
+    shorter, longer = (f(original_size, axis=-1, keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
+    factor = tf.minimum(short_side / shorter, long_side / longer)
+    return tf.maximum(tf.round(original_size * factor), 1)
 
 
 def pad_image(image):
