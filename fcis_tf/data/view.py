@@ -1,7 +1,6 @@
 """Shows what the network will see of one's own data: `python -m fcis_tf.data.view --config CONFIG --out PAGE.png`."""
 
 import argparse
-import math
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,8 @@ images; an instance without a white box has no anchor to be found with.
 
 The tables count all images, from the annotations alone; of an endless data set the first 200 scenes.
 """
-# Long side of a picture on the page, in pixels.
-_PICTURE_SIDE = 560
+# Of a picture on the page, in pixels; wide ones are lower.
+_PICTURE_HEIGHT, _LARGEST_WIDTH = 420, 760
 
 
 def parse_arguments():
@@ -88,8 +87,8 @@ def draw_page(source, config, split, count, seed):
     Raises:
         UserError: see `training_batches` and `evaluation_batches`.
     """
-    batches = training_batches(source, config.data, 1, seed) if split == "train" else None
-    batches = batches or evaluation_batches(source, config.data)
+    is_training = split == "train"
+    batches = training_batches(source, config.data, 1, seed) if is_training else evaluation_batches(source, config.data)
     pictures, captions = [], []
     progress = tqdm(batches.take(count), "Drawing", count, unit=" images", delay=2, leave=False)
     for batch in progress:
@@ -97,7 +96,7 @@ def draw_page(source, config, split, count, seed):
         example = {name: value[0].numpy() for name, value in batch.items()}
         pictures.append(_draw(example, anchors, source.class_names))
         captions.append(_caption(example, len(anchors), source))
-    return lay_out_page(pictures, captions, columns=math.ceil(math.sqrt(len(pictures))))
+    return lay_out_page(pictures, captions)
 
 
 def _foreground_anchors(batch, config, seed):
@@ -113,7 +112,7 @@ def _draw(example, anchors, class_names):
     height, width = example["image_sizes"]
     image = np.clip(example["images"][:height, :width] + IMAGE_MEAN, 0, 255).round().astype(np.uint8)
     # Drawn at the page's scale, so that lines and names can be read.
-    scale = _PICTURE_SIDE / max(height, width)
+    scale = min(_PICTURE_HEIGHT / height, _LARGEST_WIDTH / width)
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
     factors = np.tile(np.float32([size[1] / height, size[0] / width]), 2)
@@ -124,12 +123,12 @@ def _draw(example, anchors, class_names):
 
 def _caption(example, anchors, source):
     image_id = int(example["image_ids"])
-    name = Path(source.image_path(image_id)).name if hasattr(source, "image_path") else "image"
+    name = Path(source.image_path(image_id)).name if hasattr(source, "image_path") else f"image {image_id}"
     (height, width), (old_height, old_width) = example["image_sizes"], example["original_sizes"]
     crowds = int(example["is_crowd"].sum())
     instances = int((example["classes"] > 0).sum()) - crowds
-    counts = f"{instances} instances" + (f", {crowds} crowds" if crowds else "")
-    return f"{name}, id {image_id}\n{old_width} x {old_height} to {width} x {height}, {counts}, {anchors} anchors"
+    counts = f"instances: {instances}, anchors: {anchors}" + (f", crowds: {crowds}" if crowds else "")
+    return f"{name}\n{old_width} x {old_height} to {width} x {height}\n{counts}"
 
 
 def _save(page, path):

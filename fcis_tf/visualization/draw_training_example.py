@@ -8,6 +8,9 @@ from fcis_tf.ops import render_masks
 from fcis_tf.visualization.colors import instance_color, line_width
 from fcis_tf.visualization.draw_instances import draw_instances
 
+# White that shows what is below: there may be more than a hundred anchors.
+_ANCHOR_COLOR = (255, 255, 255, 120)
+
 
 def draw_training_example(image, boxes, classes, is_crowd, masks, anchors, class_names):
     """Draws instances with their boxes, and anchors as thin white lines below them.
@@ -27,7 +30,7 @@ def draw_training_example(image, boxes, classes, is_crowd, masks, anchors, class
     # The names in brackets are classes of their own.
     names = [*class_names, *(f"({name})" for name in class_names)]
     labels = np.where(is_crowd, classes + len(class_names), classes)
-    image = _outline(image, anchors, [(255, 255, 255)] * len(anchors), 1)
+    image = _outline(image, anchors, [_ANCHOR_COLOR] * len(anchors), 1)
     drawn = draw_instances(image, boxes, labels, None, _render(masks, boxes, image.shape[:2]), names)
     return _outline(drawn, boxes, [instance_color(i) for i in range(len(boxes))], line_width(image))
 
@@ -41,7 +44,7 @@ def _render(masks, boxes, image_size):
 
 def _outline(image, boxes, colors, width):
     canvas = Image.fromarray(image)
-    draw = ImageDraw.Draw(canvas)
+    draw = ImageDraw.Draw(canvas, "RGBA")
     for (ymin, xmin, ymax, xmax), color in zip(np.asarray(boxes).tolist(), colors, strict=True):
         draw.rectangle((xmin, ymin, max(xmax - 1, xmin), max(ymax - 1, ymin)), outline=color, width=width)
     return np.asarray(canvas)

@@ -59,6 +59,11 @@ class Content:
         """Names of the categories, in the order of their ids."""
         return [category.get("name") for category in sorted(self.categories, key=_order)]
 
+    @property
+    def has_files(self):
+        """Whether the images are files, which there may be or not."""
+        return self.config.format == "coco" or hasattr(self._source, "image_path")
+
     @cached_property
     def image_ids(self):
         """The images' ids as they stand there, None for what is no id."""
@@ -123,8 +128,7 @@ class Content:
             name = image.get("file_name")
             # A NUL makes every call of the operating system fail.
             return self.config.images / name if isinstance(name, str) and name and "\0" not in name else None
-        image_path = getattr(self._source, "image_path", None)
-        return None if image_path is None else image_path(image["id"])
+        return Path(self._source.image_path(image["id"])) if self.has_files else None
 
     def example(self, row):
         """Returns an image and its instances as training gets them, see `FileSource.example`."""
@@ -133,7 +137,7 @@ class Content:
     def describe_image(self, row):
         """Returns the file name of an image, or its id where it has none."""
         path = self.path(row)
-        return f"image id {self.images[row].get('id')!r}" if path is None else Path(path).name
+        return f"image id {self.images[row].get('id')!r}" if path is None else path.name
 
     def describe(self, index):
         """Returns what an annotation is called in examples."""

@@ -15,6 +15,7 @@ from fcis_tf.data.checks.finding import Finding, level_of
 _ORIENTATION = 0x0112
 # EXIF orientations that turn an image by 90 degrees.
 _TURNED = (5, 6, 7, 8)
+_MISSING = "no such file"
 
 
 class _File(NamedTuple):
@@ -31,23 +32,29 @@ def check_image_files(content, config, limit=None):
     rows = np.arange(len(content.images))
     if limit is not None and limit < len(rows):
         rows = np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
-    decode = tf.function(lambda path: tf.shape(decode_image(path))[:2], [tf.TensorSpec([], tf.string)])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        files = pool.map(lambda row: _read(content, int(row), decode), rows)
+        files = pool.map(lambda row: _read(content, int(row)), rows)
         files = list(tqdm(files, f"Decoding images of {content.key}", len(rows), delay=2, leave=False, unit=" images"))
     yield from _unreadable(content, files)
     yield from _of_other_size(content, [file for file in files if file.problem is None])
 
 
-def _read(content, row, decode):
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def _decoded_size(path):
+    return tf.shape(decode_image(path))[:2]
+
+
+def _read(content, row):
     try:
-        path = content.path(row)
-        if path is None:
+        if not content.has_files:
             content.example(row)
             return _File(row, size=tuple(content.sizes[row]))
+        path = content.path(row)
+        if path is None:
+            return _File(row, f"{_MISSING}: {content.describe_image(row)} has no file_name")
         if not path.is_file():
-            return _File(row, f"no such file: {path}")
-        height, width = decode(str(path)).numpy().tolist()
+            return _File(row, f"{_MISSING}: {path}")
+        height, width = _decoded_size(str(path)).numpy().tolist()
     except tf.errors.OpError as error:
         return _File(row, describe_data_error(error) or error.message)
     except OSError as error:
@@ -66,7 +73,7 @@ def _orientation(path):
 
 def _unreadable(content, files):
     for missing in (True, False):
-        faulty = [f for f in files if f.problem is not None and f.problem.startswith("no such file") == missing]
+        faulty = [f for f in files if f.problem is not None and f.problem.startswith(_MISSING) == missing]
         if faulty:
             yield Finding(
                 level_of(len(faulty), len(files)) if not missing else "error",

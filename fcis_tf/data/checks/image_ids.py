@@ -11,7 +11,9 @@ from fcis_tf.data.checks.finding import Finding, level_of, listed
 
 def check_images(content, config):
     """A data set without images or without annotations."""
-    if not content.refusal and not content.images:
+    # A file that cannot be read at all has neither.
+    is_read = content.categories or not content.refusal
+    if is_read and not content.images:
         yield Finding("error", "there are no images", "Name a data set that has some")
     elif content.images and not content.annotations:
         yield Finding("error", "there are no annotations", "Name a file that has some; without, nothing is to be found")

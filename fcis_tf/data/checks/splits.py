@@ -46,7 +46,7 @@ def check_images_differ(train, evaluation, config):
         shared, total = len(evaluation.images), len(evaluation.images)
     else:
         paths = [{content.path(row) for row in range(len(content.images))} - {None} for content in (train, evaluation)]
-        paths = [{path.resolve() if hasattr(path, "resolve") else path for path in group} for group in paths]
+        paths = [{path.resolve() for path in group} for group in paths]
         shared, total = len(paths[0] & paths[1]), len(evaluation.images)
     if shared:
         yield Finding(
