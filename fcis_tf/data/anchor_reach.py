@@ -24,15 +24,21 @@ def boxes_at_network_scale(boxes, sizes, data_config):
 
     Args:
         boxes: [G, 4] (ymin, xmin, ymax, xmax) in pixels of the images as stored.
-        sizes: [G, 2] (height, width) of the image that each box is in.
+        sizes: [G, 2] (height, width) of the image that each box is in, whole numbers from 1.
         data_config: DataConfig.
 
     Returns:
-        boxes [G, 4] float64 and sizes [G, 2] int64, in pixels of the resized images.
+        boxes [G, 4] float64 and sizes [G, 2] int32, in pixels of the resized images.
     """
-    resized = resized_size(tf.constant(sizes, tf.float32), data_config.short_side, data_config.long_side).numpy()
-    factors = np.tile(resized / np.maximum(sizes, 1), 2)
-    return boxes * factors, resized.astype(np.int64)
+    sizes = np.reshape(sizes, (-1, 2)).astype(np.int32)
+    if not len(sizes):
+        return boxes, sizes
+    distinct, which = np.unique(sizes, axis=0, return_inverse=True)
+    resized = tf.vectorized_map(
+        lambda size: resized_size(size, data_config.short_side, data_config.long_side), tf.constant(distinct)
+    )
+    resized = resized.numpy()[np.ravel(which)]
+    return boxes * np.tile(resized / sizes, 2), resized
 
 
 def best_anchor_ious(boxes, sizes, scales, ratios):

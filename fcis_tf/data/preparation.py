@@ -21,20 +21,17 @@ def prepare_image(image, short_side, long_side):
         image: [h, w, 3] or [N, h, w, 3] float32 RGB, the mean subtracted.
         scale: [2] float32 (h / H, w / W), which brings boxes from `image`'s pixels to the result's.
     """
-    original_size = tf.cast(tf.shape(image)[-3:-1], tf.float32)
+    original_size = tf.shape(image)[-3:-1]
     size = resized_size(original_size, short_side, long_side)
-    resized = tf.image.resize(image, tf.cast(size, tf.int32), method="bilinear", antialias=False)
-    return resized - tf.constant(IMAGE_MEAN), size / original_size
+    resized = tf.image.resize(image, size, method="bilinear", antialias=False)
+    return resized - tf.constant(IMAGE_MEAN), tf.cast(size, tf.float32) / tf.cast(original_size, tf.float32)
 
 
-def resized_size(original_size, short_side, long_side):
-    """Returns the size [..., 2] float32, in whole pixels, that `prepare_image` gives images of size [..., 2] float32.
-
-    Sizes are (height, width); short_side and long_side are as `prepare_image` takes them.
-    """
-    shorter, longer = (f(original_size, axis=-1, keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
-    factor = tf.minimum(short_side / shorter, long_side / longer)
-    return tf.maximum(tf.round(original_size * factor), 1)
+def resized_size(size, short_side, long_side):
+    """Returns the size [2] int32 (height, width) that `prepare_image` resizes an image of size [2] int32 to."""
+    size = tf.cast(size, tf.float32)
+    factor = tf.minimum(short_side / tf.reduce_min(size), long_side / tf.reduce_max(size))
+    return tf.cast(tf.maximum(tf.round(size * factor), 1), tf.int32)
 
 
 def pad_image(image):

@@ -88,6 +88,9 @@ def draw_page(source, config, split, count, seed):
         UserError: see `training_batches` and `evaluation_batches`.
     """
     is_training = split == "train"
+    if is_training and source.size is not None:
+        # A second time around there are the same images again.
+        count = min(count, max(len(source.training_indices), 1))
     batches = training_batches(source, config.data, 1, seed) if is_training else evaluation_batches(source, config.data)
     pictures, captions = [], []
     progress = tqdm(batches.take(count), "Drawing", count, unit=" images", delay=2, leave=False)

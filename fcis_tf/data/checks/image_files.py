@@ -19,12 +19,12 @@ _MISSING = "no such file"
 
 
 class _File(NamedTuple):
-    """What is in an image file: why it cannot be read, or its (height, width) as stored and EXIF's orientation."""
+    """What is in an image file: why it cannot be read, or its (height, width) as stored and whether EXIF turns it."""
 
     row: int
     problem: str | None = None
     size: tuple = (0, 0)
-    orientation: int = 1
+    is_turned: bool = False
 
 
 def check_image_files(content, config, limit=None):
@@ -54,21 +54,17 @@ def _read(content, row):
             return _File(row, f"{_MISSING}: {content.describe_image(row)} has no file_name")
         if not path.is_file():
             return _File(row, f"{_MISSING}: {path}")
-        height, width = _decoded_size(str(path)).numpy().tolist()
+        decoded_size = _decoded_size(str(path)).numpy().tolist()
     except tf.errors.OpError as error:
         return _File(row, describe_data_error(error) or error.message)
     except OSError as error:
         return _File(row, f"{path}: {error.strerror}")
-    return _File(row, None, (height, width), _orientation(path))
-
-
-def _orientation(path):
     try:
         with Image.open(path) as image:
-            return image.getexif().get(_ORIENTATION, 1)
+            return _File(row, None, image.size[::-1], image.getexif().get(_ORIENTATION) in _TURNED)
     except Exception:
         # What of damaged metadata Pillow runs into doesn't matter where the pixels could be decoded.
-        return 1
+        return _File(row, None, tuple(decoded_size))
 
 
 def _unreadable(content, files):
@@ -81,47 +77,45 @@ def _unreadable(content, files):
                 + ("have no file" if missing else "cannot be read; their files are damaged or of no known format"),
                 "Mend the folder of images or each file_name, which is relative to it"
                 if missing
-                else "Copy or convert these files again; training leaves them out, evaluation counts on them",
+                else "Copy or convert these files again; training cannot learn from them",
                 faulty[0].problem,
             )
 
 
+# What may be wrong with an image's size, and what to do.
+_TURNED_AS_STORED = (
+    "are turned by their EXIF orientation, but annotated as they are stored",
+    "Turn the pixels, delete the tag and annotate them upright: predict.py shows the network upright images",
+)
+_SWAPPED = (
+    "have height and width swapped in the annotations",
+    "Swap height and width of these entries of images",
+)
+_OTHER_SIZE = (
+    "have another size than the annotations say",
+    "Write the files' size as height and width, and scale boxes and masks if the images were resized",
+)
+
+
 def _of_other_size(content, files):
-    """Compares sizes; an image that EXIF turns has two, and the annotations may be for either."""
-    known = [f for f in files if np.isfinite(content.sizes[f.row]).all()]
-    differing = [f for f in known if tuple(content.sizes[f.row]) != f.size]
-    turned = [f for f in differing if _is_swapped(content, f) and f.orientation in _TURNED]
-    swapped = [f for f in differing if _is_swapped(content, f) and f.orientation not in _TURNED]
-    others = [f for f in differing if not _is_swapped(content, f)]
-    causes = [
-        (
-            turned,
-            "are turned by their EXIF orientation, and have the annotations' size the other way round",
-            "Open one with fcis_tf.data.view: if masks lie beside the objects, turn the pixels and delete the EXIF tag",
-        ),
-        (
-            swapped,
-            "have height and width swapped in the annotations",
-            "Swap height and width of these entries of images",
-        ),
-        (
-            others,
-            "have another size than the annotations say",
-            "Write the files' size as height and width, and scale boxes and masks if the images were resized",
-        ),
-    ]
-    for faulty, message, advice in causes:
-        if faulty:
-            yield Finding(
-                level_of(len(faulty), len(known)),
-                f"{len(faulty)} of {len(known)} images {message}",
-                advice,
-                _sizes(content, faulty[0]),
-            )
+    known = [file for file in files if np.isfinite(content.sizes[file.row]).all()]
+    causes = [_cause(tuple(content.sizes[file.row]), file) for file in known]
+    for cause in (_TURNED_AS_STORED, _SWAPPED, _OTHER_SIZE):
+        if cause in causes:
+            count, (message, advice) = causes.count(cause), cause
+            example = _sizes(content, known[causes.index(cause)])
+            message = f"{count} of {len(known)} images {message}"
+            yield Finding(level_of(count, len(known)), message, advice, example)
 
 
-def _is_swapped(content, file):
-    return tuple(content.sizes[file.row][::-1]) == file.size
+def _cause(annotated_size, file):
+    """Returns what is wrong with an image's size, None if nothing is."""
+    upright_size = file.size[::-1] if file.is_turned else file.size
+    if annotated_size == upright_size:
+        return None
+    if annotated_size == file.size:
+        return _TURNED_AS_STORED
+    return _SWAPPED if annotated_size[::-1] == upright_size else _OTHER_SIZE
 
 
 def _sizes(content, file):
