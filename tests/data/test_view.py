@@ -38,7 +38,6 @@ def test_tables_count_what_is_there(tmp_path, data_set):
     assert rows(tables, "cup") == [["2", "66.7", "%", "2", "0"]] and rows(tables, "pot") == [
         ["1", "33.3", "%", "1", "1"]
     ]
-    # Areas are 1500 three times over 75 % of boxes of 40 x 50, 50 x 40 and 61 x 40 pixels.
     assert rows(tables, "as stored") == [["0", "(0.0", "%)", "3", "(100.0", "%)", "0", "(0.0", "%)"]]
     assert rows(tables, "no anchor of an IoU of 0.5")[0][:2] == ["3", "(100.0"]
 
@@ -48,11 +47,9 @@ def test_areas_grow_with_the_image(tmp_path, data_set):
         config_of(tmp_path, data_set), [f"data.short_side={4 * HEIGHT}", f"data.long_side={4 * WIDTH}"]
     )
     tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config)
-    stored, seen = (np.array(row, float) for row in (rows(tables, f"sqrt(area), as {name}")[0][-7:] for name in NAMES))
+    names = ("sqrt(area), as stored", "sqrt(area), as the network sees it")
+    stored, seen = (np.array(rows(tables, name)[0], float) for name in names)
     np.testing.assert_allclose(seen, 4 * stored, atol=2.5)
-
-
-NAMES = ("stored", "the network sees it")
 
 
 def test_a_data_set_without_instances_has_tables_too(tmp_path, data_set):
@@ -66,9 +63,8 @@ def test_a_data_set_without_instances_has_tables_too(tmp_path, data_set):
 def test_the_page_shows_each_image_once(tmp_path, data_set):
     config = load_config(config_of(tmp_path, data_set))
     source = load_dataset(config.data, "train")
-    three = draw_page(source, config, "train", 3, seed=0)
-    np.testing.assert_array_equal(draw_page(source, config, "train", 12, seed=0), three)
-    assert draw_page(source, config, "eval", 2, seed=0).shape[1] < three.shape[1]
+    # Of 560 x 420 pixels each.
+    assert 3 * 560 < draw_page(source, config, "train", 12, seed=0).shape[1] < 4 * 560
 
 
 def test_an_example_is_drawn_where_it_is():
