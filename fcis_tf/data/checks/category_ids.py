@@ -61,7 +61,7 @@ def _meaning(ids, categories, known):
     if ids and all(isinstance(value, str) for value in ids):
         if {number_of(value) for value in ids} <= known:
             return ", which are the same as numbers", "Write every category_id as a number, without quotes"
-        if ids <= {category.get("name") for category in categories}:
+        if ids <= {str(category.get("name")) for category in categories}:
             return ", whose names these are", "Write the category's id instead of its name as category_id"
     for shift in (1, -1) if ids and numbers else ():
         if {value + shift for value in ids} <= known:
