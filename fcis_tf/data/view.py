@@ -1,6 +1,7 @@
 """Shows what the network will see of one's own data: `python -m fcis_tf.data.view --config CONFIG --out PAGE.png`."""
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -135,8 +136,11 @@ def _caption(example, anchors, source):
 
 
 def _save(page, path):
+    """Writes the page; one that was there stays intact until the new one is complete."""
+    partial = path.with_name(f"{path.name}.partial")
     try:
-        Image.fromarray(page).save(path)
+        Image.fromarray(page).save(partial, "PNG" if path.suffix.lower() == ".png" else "JPEG")
+        os.replace(partial, path)
     except OSError as error:
         raise UserError(f"--out {path}: cannot write this file: {error.strerror or error}") from None
 

@@ -63,4 +63,5 @@ def find_faults(train, evaluation, config, max_images=None):
             found.setdefault(finding, []).append(content.key)
     for check in _OF_BOTH:
         found |= {finding: [train.key, evaluation.key] for finding in check(train, evaluation, config)}
+    # "error" comes before "warning" in the alphabet too.
     return dict(sorted(found.items(), key=lambda pair: pair[0].level))
