@@ -2,17 +2,13 @@
 
 import argparse
 import logging
-import os
 import sys
 from pathlib import Path
 
-# TensorFlow reads it when it is imported: 3 silences its notes on the machine, of which failures are raised anyway.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import tensorflow as tf
 
-import tensorflow as tf  # noqa: E402
-
-from fcis_tf.data import describe_data_error  # noqa: E402
-from fcis_tf.errors import UserError  # noqa: E402
+from fcis_tf.data import describe_data_error
+from fcis_tf.errors import UserError
 
 
 def run_program(main):

@@ -24,6 +24,7 @@ class FileSource:
         size: how many images there are.
         training_indices: [n] int64 NumPy array, the images with an instance that isn't a crowd.
         sizes: [size, 2] int32 NumPy array, height and width of the images.
+        problems: Problems of what was left out.
     """
 
     def __init__(self, read, config, mask_size, key, strict):
@@ -44,6 +45,7 @@ class FileSource:
         self._read = functools.partial(read, config, key, strict)
         self._mask_size = mask_size
         content = self._read()
+        self.problems = content.problems
         if content.problems.counts:
             _logger.warning("%s", content.problems.summary())
         self.class_names = [category["name"] for category in content.categories]

@@ -21,11 +21,17 @@ def prepare_image(image, short_side, long_side):
         image: [h, w, 3] or [N, h, w, 3] float32 RGB, the mean subtracted.
         scale: [2] float32 (h / H, w / W), which brings boxes from `image`'s pixels to the result's.
     """
-    original_size = tf.cast(tf.shape(image)[-3:-1], tf.float32)
-    factor = tf.minimum(short_side / tf.reduce_min(original_size), long_side / tf.reduce_max(original_size))
-    size = tf.maximum(tf.round(original_size * factor), 1)
-    resized = tf.image.resize(image, tf.cast(size, tf.int32), method="bilinear", antialias=False)
-    return resized - tf.constant(IMAGE_MEAN), size / original_size
+    original_size = tf.shape(image)[-3:-1]
+    size = resized_size(original_size, short_side, long_side)
+    resized = tf.image.resize(image, size, method="bilinear", antialias=False)
+    return resized - tf.constant(IMAGE_MEAN), tf.cast(size, tf.float32) / tf.cast(original_size, tf.float32)
+
+
+def resized_size(size, short_side, long_side):
+    """Returns the size [2] int32 (height, width) that `prepare_image` resizes an image of size [2] int32 to."""
+    size = tf.cast(size, tf.float32)
+    factor = tf.minimum(short_side / tf.reduce_min(size), long_side / tf.reduce_max(size))
+    return tf.cast(tf.maximum(tf.round(size * factor), 1), tf.int32)
 
 
 def pad_image(image):

@@ -1,0 +1,149 @@
+"""Shows what the network will see of one's own data: `python -m fcis_tf.data.view --config CONFIG --out PAGE.png`."""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+from tqdm import tqdm
+
+from fcis_tf.command_line import add_override_argument, run_program, whole_number
+from fcis_tf.config import load_config
+from fcis_tf.data import IMAGE_MEAN, evaluation_batches, load_dataset, training_batches
+from fcis_tf.data.first_scenes import limit_endless
+from fcis_tf.data.statistics import statistics_tables
+from fcis_tf.errors import UserError
+from fcis_tf.losses.anchor_targets import anchor_targets
+from fcis_tf.models.anchors import make_anchors
+from fcis_tf.models.fcis import STRIDE
+from fcis_tf.visualization import draw_training_example, lay_out_page
+
+_EPILOG = """
+What is drawn is taken from the batches of training or evaluation themselves: images resized, flipped and cropped as the
+configuration says, masks as they are left at data.mask_size, (names in brackets) for crowd regions, and thin white
+lines for the anchors that the RPN learns as foreground. If masks lie beside the objects, the annotations are for other
+images; an instance without a white box has no anchor to be found with.
+
+The tables count all images, from the annotations alone; of an endless data set the first 200 scenes.
+"""
+# Of a picture on the page, in pixels; wide ones are lower.
+_PICTURE_HEIGHT, _LARGEST_WIDTH = 420, 760
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        prog="python -m fcis_tf.data.view",
+        description="Draws a page of images as the network gets them, with their instances, and prints statistics of "
+        "the whole data set.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", required=True, type=Path, help="YAML file, e.g. configs/digits.yaml")
+    parser.add_argument("--out", required=True, type=Path, metavar="PAGE", help="the page: a PNG or JPEG file")
+    parser.add_argument("--split", choices=("train", "eval"), default="train", help="which data set [train]")
+    parser.add_argument(
+        "--images", type=whole_number(1, 1000), default=12, metavar="N", help="how many images to draw [12]"
+    )
+    parser.add_argument(
+        "--seed",
+        type=whole_number(0, 2**31 - 1),
+        default=0,
+        help="which training images and how they are augmented; evaluation has an order of its own [0]",
+    )
+    add_override_argument(parser)
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UserError(f"--out {arguments.out}: expected a file name that ends in .png or .jpg")
+    if not arguments.out.parent.is_dir():
+        raise UserError(f"--out {arguments.out}: there is no directory {arguments.out.parent}")
+    config = load_config(arguments.config, arguments.override)
+    source = load_dataset(config.data, arguments.split)
+    page = draw_page(source, config, arguments.split, arguments.images, arguments.seed)
+    _save(page, arguments.out)
+    if source.size is None:
+        source = load_dataset(limit_endless(config.data), arguments.split)
+    print(f"{source.name} of {arguments.config}\n\n{statistics_tables(source.ground_truth(), config)}")
+    print(f"\n{arguments.out} shows what the network sees")
+
+
+def draw_page(source, config, split, count, seed):
+    """Draws images as the network gets them, with their instances and the anchors that it learns as foreground.
+
+    Args:
+        source: of `load_dataset`.
+        config: Config.
+        split: "train" for training's batches, "eval" for those of evaluation.
+        count: how many images, fewer if evaluation has fewer.
+        seed: training's seed.
+
+    Returns:
+        [height, width, 3] uint8, RGB.
+
+    Raises:
+        UserError: see `training_batches` and `evaluation_batches`.
+    """
+    is_training = split == "train"
+    if is_training and source.size is not None:
+        # A second time around there are the same images again.
+        count = min(count, max(len(source.training_indices), 1))
+    batches = training_batches(source, config.data, 1, seed) if is_training else evaluation_batches(source, config.data)
+    pictures, captions = [], []
+    progress = tqdm(batches.take(count), "Drawing", count, unit=" images", delay=2, leave=False)
+    for batch in progress:
+        anchors = _foreground_anchors(batch, config, seed)
+        example = {name: value[0].numpy() for name, value in batch.items()}
+        pictures.append(_draw(example, anchors, source.class_names))
+        captions.append(_caption(example, len(anchors), source))
+    return lay_out_page(pictures, captions)
+
+
+def _foreground_anchors(batch, config, seed):
+    """Returns the anchors [A, 4] that training would draw as foreground for a batch of one image."""
+    height, width = batch["images"].shape[1:3]
+    scales, ratios = config.model.anchor_scales, config.model.anchor_ratios
+    anchors = make_anchors(height // STRIDE, width // STRIDE, scales, ratios, STRIDE)
+    labels, _ = anchor_targets(anchors, batch, config.training.rpn_targets, tf.constant([seed, 0]))
+    return anchors.numpy()[labels[0].numpy() == 1]
+
+
+def _draw(example, anchors, class_names):
+    height, width = example["image_sizes"]
+    image = np.clip(example["images"][:height, :width] + IMAGE_MEAN, 0, 255).round().astype(np.uint8)
+    # Drawn at the page's scale, so that lines and names can be read.
+    scale = min(_PICTURE_HEIGHT / height, _LARGEST_WIDTH / width)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    factors = np.tile(np.float32([size[1] / height, size[0] / width]), 2)
+    real = example["classes"] > 0
+    instances = [example[name][real] for name in ("classes", "is_crowd", "masks")]
+    return draw_training_example(image, example["boxes"][real] * factors, *instances, anchors * factors, class_names)
+
+
+def _caption(example, anchors, source):
+    image_id = int(example["image_ids"])
+    name = Path(source.image_path(image_id)).name if hasattr(source, "image_path") else f"image {image_id}"
+    (height, width), (old_height, old_width) = example["image_sizes"], example["original_sizes"]
+    crowds = int(example["is_crowd"].sum())
+    instances = int((example["classes"] > 0).sum()) - crowds
+    counts = f"instances: {instances}, anchors: {anchors}" + (f", crowds: {crowds}" if crowds else "")
+    return f"{name}\n{old_width} x {old_height} to {width} x {height}\n{counts}"
+
+
+def _save(page, path):
+    """Writes the page; one that was there stays intact until the new one is complete."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        Image.fromarray(page).save(partial, "PNG" if path.suffix.lower() == ".png" else "JPEG")
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"--out {path}: cannot write this file: {error.strerror or error}") from None
+
+
+if __name__ == "__main__":
+    run_program(main)
