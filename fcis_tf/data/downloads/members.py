@@ -8,6 +8,8 @@ import zipfile
 import zlib
 from pathlib import PurePosixPath
 
+from tqdm import tqdm
+
 from fcis_tf.errors import UserError
 
 # What the readers of damaged archives raise; the last two tell of compressions that they lack and of passwords.
@@ -86,7 +88,8 @@ def _open_zip(path, folder):
 def _open_tar(path, folder):
     with tarfile.open(path) as archive:
         infos = {}
-        for info in archive:
+        # A compressed one has to be read to its end for that.
+        for info in tqdm(archive, f"Listing {path.name}", unit=" files", delay=2, leave=False):
             name = PurePosixPath(info.name)
             if name.is_relative_to(folder) and not info.isdir():
                 _check(name, info.isfile(), path)
