@@ -4,7 +4,6 @@ from pathlib import PurePosixPath
 
 from fcis_tf.data.downloads.download import Archive, Count, Download
 
-# COCO's site gives no checksums.
 COCO = Download(
     archives=[
         Archive(
