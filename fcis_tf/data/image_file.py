@@ -29,9 +29,30 @@ def decode_image(path):
     Raises:
         tf.errors.InvalidArgumentError: the file cannot be read or decoded; see `describe_data_error`.
     """
+    return decode_contents(tf.io.read_file(path), path)
+
+
+def decode_contents(contents, name, size=None):
+    """Decodes the bytes of an image file as `decode_image` does.
+
+    Args:
+        contents: string scalar.
+        name: string scalar, what messages call the image.
+        size: optional [2] int32 (height, width) that the annotations give.
+
+    Returns:
+        [H, W, 3] uint8 RGB.
+
+    Raises:
+        tf.errors.InvalidArgumentError: it cannot be decoded, or is of another size; see `describe_data_error`.
+    """
     # TensorFlow's decoding errors don't say which file they are about.
-    image = first_success([_decode_rgb, _decode_rgba], path, tf.zeros([0, 0, 3], tf.uint8))
-    return check_image(image, tf.size(image) > 0, path, UNREADABLE)
+    image = first_success([_decode_rgb, _decode_rgba], contents, tf.zeros([0, 0, 3], tf.uint8))
+    image = check_image(image, tf.size(image) > 0, name, UNREADABLE)
+    if size is None:
+        return image
+    fits = tf.reduce_all(tf.shape(image)[:2] == size)
+    return check_image(image, fits, name, "height and width aren't those that the annotations give")
 
 
 def first_success(functions, argument, default):
@@ -87,18 +108,17 @@ def describe_data_error(error):
     return found and codecs.escape_decode(found[1].encode())[0].decode(errors="replace")
 
 
-def _decode_rgb(path):
-    return tf.io.decode_image(_read(path), channels=3, expand_animations=False)
+def _decode_rgb(contents):
+    return tf.io.decode_image(_one_frame(contents), channels=3, expand_animations=False)
 
 
-def _decode_rgba(path):
+def _decode_rgba(contents):
     """Decodes WebP with transparency, which TensorFlow refuses to decode without."""
-    return tf.io.decode_image(_read(path), channels=4, expand_animations=False)[..., :3]
+    return tf.io.decode_image(_one_frame(contents), channels=4, expand_animations=False)[..., :3]
 
 
-def _read(path):
+def _one_frame(contents):
     """Returns the bytes of a file, of a GIF without what comes behind the first frame."""
-    contents = tf.io.read_file(path)
     is_gif = tf.strings.substr(contents, 0, 4) == b"GIF8"
     return tf.cond(is_gif, lambda: first_frame(contents)[0], lambda: contents)
 
