@@ -93,24 +93,22 @@ def make_index(path):
     offsets, damage = find_records(path)
     problems = [("records behind a damaged place of a file", f"{path}: {damage}")] if damage else []
     kept_offsets, contents, names = [], [], {}
-    for number, record in enumerate(_read_records(path, offsets)):
+    for number, offset in enumerate(offsets):
         try:
-            content = read_content(record)
+            content = read_content(_read_record(str(path), offset).numpy())
         except UnusableRecord as problem:
             problems.append((str(problem), f"{path}: record {number} is one of the {problem}"))
             continue
-        kept_offsets.append(offsets[number])
+        kept_offsets.append(offset)
         contents.append(content)
         names |= dict(zip(content.labels.tolist(), content.names, strict=False))
     return _join(kept_offsets, contents, names, problems, path)
 
 
-def _read_records(path, offsets):
-    """Yields the contents of the records, bytes; those of a damaged one are empty."""
-    records = tf.data.Dataset.from_tensor_slices(offsets).map(
-        lambda offset: read_record(tf.constant(str(path)), offset), num_parallel_calls=tf.data.AUTOTUNE
-    )
-    return records.as_numpy_iterator()
+# Traced once in a process, however many files are read.
+_read_record = tf.function(
+    read_record, input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int64)], autograph=False
+)
 
 
 def _join(offsets, contents, names, problems, path):

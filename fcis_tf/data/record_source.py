@@ -52,12 +52,11 @@ class RecordSource:
         self._origin = f"{key}.records: {config.records}"
         paths = find_shards(config.records, f"{key}.records")
         indices = read_indices(paths)
+        problems = self._report_problems(indices)
+        self._store_records(paths, indices, config.max_images)
         categories = _read_categories(config, key, paths, indices)
         self.class_names = [category["name"] for category in categories]
         self.category_ids = [category["id"] for category in categories]
-
-        problems = self._report_problems(indices)
-        self._store_records(paths, indices, config.max_images)
         self._store_instances(indices, problems)
         if problems.counts:
             _logger.warning("%s", problems.summary())
