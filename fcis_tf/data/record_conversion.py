@@ -7,10 +7,11 @@ import logging
 import numpy as np
 
 from fcis_tf.data.dataset import load_dataset
+from fcis_tf.data.problems import Problems
 from fcis_tf.data.record_index import read_indices
 from fcis_tf.data.record_processes import write_shards
 from fcis_tf.data.record_shards import description_path, shard_path
-from fcis_tf.data.record_writer import ImageFiles, RenderedImages, Shard
+from fcis_tf.data.record_writer import UNREADABLE_IMAGES, ImageFiles, RenderedImages, Shard
 from fcis_tf.errors import UserError
 from fcis_tf.json_file import write_json
 
@@ -57,8 +58,11 @@ def convert(data_config, split, prefix, shards=None, processes=1):
         for path, part in zip(paths, parts, strict=True)
         if not path.exists()
     ]
-    for summary in write_shards(missing, processes):
-        _logger.warning("%s", summary)
+    problems = Problems(source.name, strict=False)
+    for detail in write_shards(missing, processes):
+        problems.report(UNREADABLE_IMAGES, detail)
+    if problems.counts:
+        _logger.warning("%s", problems.summary())
     written = sum(len(index.offsets) for index in read_indices(paths))
     there = f", of which {shards - len(missing)} were there already" if len(missing) < shards else ""
     left_out = f"; {len(images) - written} images are left out" if written < len(images) else ""

@@ -1,5 +1,6 @@
 """Writing TFRecord files in several processes."""
 
+import itertools
 import multiprocessing
 import signal
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
@@ -7,7 +8,6 @@ from concurrent.futures.process import BrokenProcessPool
 
 from tqdm import tqdm
 
-from fcis_tf.data.problems import Problems
 from fcis_tf.data.record_writer import write_shard
 from fcis_tf.errors import UserError
 
@@ -32,7 +32,7 @@ def write_shards(shards, processes):
         processes: how many to write at the same time; 1 for no other process than this.
 
     Returns:
-        List of strings: a line on the images that were left out, if there are any.
+        List of strings: which images are left out because they cannot be read, and why.
 
     Raises:
         UserError: a file cannot be written, or an image cannot be read and the data set is to be read strictly.
@@ -41,10 +41,10 @@ def write_shards(shards, processes):
     images = sum(len(shard.images) for shard in shards)
     with tqdm(total=images, desc="Writing records", unit="image", disable=not images) as progress:
         if processes > 1:
-            problems = _write_in_processes(shards, processes, progress)
+            left_out = _write_in_processes(shards, processes, progress)
         else:
-            problems = [write_shard(shard, progress.update) for shard in shards]
-    return _summarize(problems)
+            left_out = [write_shard(shard, progress.update) for shard in shards]
+    return list(itertools.chain(*left_out))
 
 
 def _write_in_processes(shards, processes, progress):
@@ -83,12 +83,3 @@ def _advance():
         _written.value += 1
     if _stop.is_set():
         raise _Stopped
-
-
-def _summarize(problems):
-    if not problems:
-        return []
-    total = Problems(problems[0].origin, strict=False)
-    for part in problems:
-        total.counts.update(part.counts)
-    return [total.summary()] if total.counts else []

@@ -15,6 +15,9 @@ from fcis_tf.data.record_layout import make_example
 from fcis_tf.data.record_shards import PARTIAL_SUFFIX
 from fcis_tf.errors import UserError
 
+# A kind of `Problems`.
+UNREADABLE_IMAGES = "images that cannot be read"
+
 _FORMATS = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"BM": "bmp", b"RIFF": "webp"}
 
 
@@ -81,16 +84,16 @@ def write_shard(shard, advance):
         advance: function without arguments, called after each image.
 
     Returns:
-        Problems: which images were left out because they cannot be read.
+        List of strings: which images are left out because they cannot be read, and why.
 
     Raises:
         UserError: the file cannot be written; or an image cannot be read and the shard says to be strict.
     """
-    problems = Problems(shard.origin, shard.strict)
+    left_out = []
     partial = shard.path.with_name(shard.path.name + PARTIAL_SUFFIX)
     try:
         with tf.io.TFRecordWriter(str(partial)) as writer:
-            for example in _make_examples(shard, problems):
+            for example in _make_examples(shard, left_out):
                 if example is not None:
                     writer.write(example.SerializeToString())
                 advance()
@@ -102,18 +105,20 @@ def write_shard(shard, advance):
         raise UserError(f"{shard.path}: cannot write this file: {error.message}") from None
     finally:
         partial.unlink(missing_ok=True)
-    return problems
+    return left_out
 
 
-def _make_examples(shard, problems):
-    """Yields a tf.train.Example for each image, None for one that cannot be read."""
+def _make_examples(shard, left_out):
+    """Yields a tf.train.Example for each image, None for one that cannot be read, which is added to `left_out`."""
+    problems = Problems(shard.origin, shard.strict)
     ground_truth = make_coco(shard.images, shard.annotations, shard.categories)
     names = {category["id"]: category["name"] for category in shard.categories}
     for image, name, contents in zip(shard.images, shard.files.names, shard.files.read(), strict=True):
         try:
             encoded = _plain_encoding(contents, name, [image["height"], image["width"]])
         except tf.errors.InvalidArgumentError as error:
-            problems.report("images that cannot be read", describe_data_error(error))
+            left_out.append(describe_data_error(error))
+            problems.report(UNREADABLE_IMAGES, left_out[-1])
             yield None
         else:
             annotations = ground_truth.imgToAnns[image["id"]]
