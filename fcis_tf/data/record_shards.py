@@ -26,7 +26,7 @@ def shard_path(prefix, number, count):
 
 def description_path(prefix):
     """Returns the path of the JSON file in which to_tfrecord says what it wrote, a pathlib.Path."""
-    return prefix.with_name(f"{prefix.name}.json")
+    return prefix.with_name(f"{prefix.name}.records.json")
 
 
 def find_description(shard):

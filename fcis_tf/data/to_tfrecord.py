@@ -16,8 +16,8 @@ def parse_arguments():
         prog="python -m fcis_tf.data.to_tfrecord",
         description="Writes the images and instances of data.train or data.eval, of format coco, sbd, voc or digits, "
         "to TFRecord files PREFIX-00000-of-00010.tfrecord in the layout of TensorFlow's Model Garden, with a PNG mask "
-        "for each instance. Beside each file stands an index of its records, and PREFIX.json says what the data set "
-        "is and names its classes.",
+        "for each instance. Beside each file stands an index of its records, and PREFIX.records.json says what "
+        "they are made of and names the classes.",
         epilog="To train or evaluate on them: --override 'data.train={format: tfrecord, records: PREFIX-*.tfrecord}'. "
         "An interrupted conversion goes on with the same command: it writes the files that are missing. Images that "
         "cannot be read are left out and counted; with data.strict=true they stop the program.",
