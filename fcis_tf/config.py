@@ -116,8 +116,29 @@ class VocDataset(Section):
     max_images: int = Field(0, ge=0)
 
 
-DATASET_FORMATS = {"digits": DigitsDataset, "coco": CocoDataset, "sbd": SbdDataset, "voc": VocDataset}
-Dataset = Annotated[DigitsDataset | CocoDataset | SbdDataset | VocDataset, Field(discriminator="format")]
+class TfrecordDataset(Section):
+    """Images and instances in TFRecord files, in the layout of TensorFlow's Model Garden."""
+
+    format: Literal["tfrecord"]
+    # The files, by a pattern: data/coco/train-*.tfrecord
+    records: str
+    # A JSON file whose list categories, as COCO's, has the classes; without it they are those that to_tfrecord noted
+    # beside its records, and for other records those that occur in them.
+    categories: Path | None = None
+    # Only the first so many records; 0 for all.
+    max_images: int = Field(0, ge=0)
+
+
+DATASET_FORMATS = {
+    "digits": DigitsDataset,
+    "coco": CocoDataset,
+    "sbd": SbdDataset,
+    "voc": VocDataset,
+    "tfrecord": TfrecordDataset,
+}
+Dataset = Annotated[
+    DigitsDataset | CocoDataset | SbdDataset | VocDataset | TfrecordDataset, Field(discriminator="format")
+]
 
 
 class DataConfig(Section):

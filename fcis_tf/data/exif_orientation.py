@@ -16,7 +16,6 @@ _MAX_SEGMENTS = 8
 _HEADER_LENGTH = 12
 
 
-
 class _Format(NamedTuple):
     """How a file is made of segments, each of which says how long it is.
 
@@ -88,7 +87,7 @@ def turn_upright(image, orientation):
 
 def upright_size(size, orientation):
     """Returns the size [2] (height, width) that `turn_upright` brings an image of a size to."""
-    return tf.where(orientation < 5, size, size[::-1])
+    return tf.where(orientation < 5, size, tf.reverse(size, [0]))
 
 
 def _transpose(image):
@@ -105,6 +104,8 @@ _TURNS = (
     lambda image: _transpose(image)[::-1, ::-1],
     lambda image: _transpose(image)[::-1],
 )
+
+
 def _find_exif(file):
     """Returns the position of the EXIF data, or of the end of the file without any.
 
@@ -126,7 +127,7 @@ def _orientation_in_tiff(file, position):
     is_little, is_big = _match(header, _LITTLE_ENDIAN), _match(header, _BIG_ENDIAN)
     directory = position + unsigned(tf.where(is_little, header[4:8], header[7:3:-1]))
     count = file.read(directory, 2)
-    count = tf.where(is_little | is_big, unsigned(tf.where(is_little, count, count[::-1])), 0)
+    count = tf.where(is_little | is_big, unsigned(tf.where(is_little, count, tf.reverse(count, [0]))), 0)
     entries = tf.reshape(file.read(directory + 2, _HEADER_LENGTH * count), [-1, _HEADER_LENGTH])
     is_orientation = _match(entries, tf.where(is_little, _LITTLE_ENDIAN_ENTRY, _BIG_ENDIAN_ENTRY))
     values = unsigned(tf.where(is_little, entries[:, 8:10], entries[:, 9:7:-1]))

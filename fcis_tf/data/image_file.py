@@ -119,7 +119,7 @@ def _fit_annotations(image, orientation, size, name):
     stored = tf.shape(image)[:2]
     upright = upright_size(stored, orientation)
     fits_upright, fits_stored = (tf.reduce_all(size == found) for found in (upright, stored))
-    found, expected = (tf.strings.reduce_join(tf.strings.as_string(x[::-1]), separator=" x ") for x in (upright, size))
+    found, expected = (tf.strings.reduce_join(tf.strings.as_string(tf.reverse(x, [0])), separator=" x ") for x in (upright, size))
     problem = tf.strings.join(["is ", found, " pixels, but the annotations say ", expected])
     return check_image(image, fits_upright | fits_stored, name, problem), tf.where(fits_upright, orientation, 1)
 
