@@ -50,7 +50,7 @@ def first_success(functions, argument, default):
     results = tf.data.Dataset.from_tensors(default)
     for function in reversed(functions):
         results = arguments.map(function).ignore_errors(log_warning=False).concatenate(results)
-    return results.take(1).with_options(_plain_options()).get_single_element()
+    return results.take(1).with_options(plain_options()).get_single_element()
 
 
 def check_image(image, condition, path, problem):
@@ -103,7 +103,7 @@ def _read(path):
     return tf.cond(is_gif, lambda: first_frame(contents)[0], lambda: contents)
 
 
-def _plain_options():
+def plain_options():
     """Options that spare a dataset of one element the costs of being optimised."""
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
