@@ -40,8 +40,10 @@ class SkippedImages:
 
     def _describe(self, index):
         """Reads an image once more, to learn what is wrong with it."""
+        # A dataset's errors are those that can be described.
+        examples = tf.data.Dataset.from_tensors(tf.constant(index, tf.int64)).map(self._source.example)
         try:
-            self._source.example(tf.constant(index, tf.int64))
+            examples.get_single_element()
         except tf.errors.OpError as error:
             return describe_data_error(error) or f"image number {index}: {error.message.splitlines()[0]}"
         return f"image number {index}: could not be read at first"
