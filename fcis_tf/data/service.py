@@ -44,7 +44,7 @@ def batches_of_service(batches, address):
     """
     if not address.startswith("grpc://"):
         raise UserError(f"--tf-data-service {address}: expected grpc://HOST:PORT")
-    _check_address(address.removeprefix("grpc://"), "--tf-data-service")
+    _check_address(address.removeprefix("grpc://"), f"--tf-data-service {address}")
     sharding = tf.data.experimental.service.ShardingPolicy.DYNAMIC
     return batches.apply(tf.data.experimental.service.distribute(sharding, address))
 
@@ -72,7 +72,7 @@ def start_worker(dispatcher, host, port):
         UserError: the port is taken, or nothing answers at the dispatcher's address.
     """
     _check_port(port)
-    _check_address(dispatcher, "--dispatcher")
+    _check_address(dispatcher, f"--dispatcher {dispatcher}")
     service = tf.data.experimental.service
     config = service.WorkerConfig(dispatcher, worker_address=f"{host}:{port or '%port%'}", port=port)
     return service.WorkerServer(config)
@@ -87,14 +87,14 @@ def _check_port(port):
 
 
 def _check_address(address, argument):
-    """Tries to reach a dispatcher, since TensorFlow would go on trying for hours."""
+    """Tries to reach a dispatcher at HOST:PORT, since TensorFlow would go on trying for hours."""
     found = re.fullmatch(r"(\[[^\]]+\]|[^:/\[\]]+):([0-9]{1,5})", address)
     if not found:
-        raise UserError(f"{argument} {address}: expected HOST:PORT")
+        raise UserError(f"{argument}: expected HOST:PORT")
     try:
         socket.create_connection((found[1].strip("[]"), int(found[2])), _SECONDS).close()
     except (OSError, OverflowError, UnicodeError) as error:
-        raise UserError(f"{argument} {address}: no dispatcher can be reached there: {error}") from None
+        raise UserError(f"{argument}: no dispatcher can be reached there: {error}") from None
 
 
 def main():
