@@ -25,6 +25,11 @@ def parse_arguments():
         default=True,
         help="continue from the newest checkpoint in --model-dir, if there is one",
     )
+    parser.add_argument(
+        "--tf-data-service",
+        metavar="grpc://HOST:PORT",
+        help="take the batches from the workers of this tf.data service, see python -m fcis_tf.data.service",
+    )
     add_override_argument(parser)
     return parser.parse_args()
 
@@ -33,7 +38,7 @@ def main():
     arguments = parse_arguments()
     config = load_config(arguments.config, arguments.override)
     model_dir = arguments.model_dir or Path("runs") / arguments.config.stem
-    metrics = train(config, model_dir, resume=arguments.resume)
+    metrics = train(config, model_dir, resume=arguments.resume, data_service=arguments.tf_data_service)
     print(f"\n{metrics_table(metrics)}\n\ncheckpoints, curves and metrics.json are in {model_dir}")
 
 

@@ -149,6 +149,11 @@ class DataConfig(Section):
     short_side: PositiveInt = 600
     long_side: PositiveInt = 1000
     horizontal_flip: bool = True
+    # Short sides to train at, each batch at one that is drawn at random; empty for short_side alone. long_side grows in
+    # proportion. The paper's COCO entry trains at 480, 576, 688, 864, 1200 and 1400.
+    train_scales: tuple[PositiveInt, ...] = ()
+    # At scales above short_side, training sees random crops of this side, each with at least one object.
+    crop_size: PositiveInt = 600
     # Instance masks travel cropped to their box at this size.
     mask_size: PositiveInt = 112
     # Whether a damaged image or an annotation that cannot be used stops the program; else it is left out and counted.

@@ -26,8 +26,8 @@ def calls(monkeypatch):
     """What the program asks for; nothing is trained."""
     calls = []
 
-    def train(config, model_dir, resume):
-        calls.append((config, model_dir, resume))
+    def train(config, model_dir, resume, data_service):
+        calls.append((config, model_dir, resume, data_service))
         return CocoMetrics({"segm": NUMBERS, "bbox": NUMBERS}, {"cat": {"segm": 0.5, "bbox": -1}})
 
     monkeypatch.setattr("fcis_tf.training.train", train)
@@ -44,14 +44,14 @@ def run(monkeypatch, *arguments):
 def test_trains_and_prints_the_metrics(monkeypatch, config_path, calls, capsys):
     override = "--override", "training.steps=9"
     assert run(monkeypatch, "--config", config_path, "--model-dir", config_path.parent / "m", *override) == 0
-    assert calls == [(tiny_config(training={"steps": 9}), config_path.parent / "m", True)]
+    assert calls == [(tiny_config(training={"steps": 9}), config_path.parent / "m", True, None)]
     output = capsys.readouterr().out
     assert "masks   0.250" in output and "cat" in output and str(config_path.parent / "m") in output
 
 
 def test_the_directory_has_the_name_of_the_configuration_if_none_is_given(monkeypatch, config_path, calls):
-    assert run(monkeypatch, "--config", config_path, "--no-resume") == 0
-    assert calls == [(tiny_config(), Path("runs/tiny"), False)]
+    assert run(monkeypatch, "--config", config_path, "--no-resume", "--tf-data-service", "grpc://x:1") == 0
+    assert calls == [(tiny_config(), Path("runs/tiny"), False, "grpc://x:1")]
 
 
 @pytest.mark.parametrize(

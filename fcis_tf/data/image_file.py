@@ -77,7 +77,7 @@ def first_success(functions, argument, default):
     results = tf.data.Dataset.from_tensors(default)
     for function in reversed(functions):
         results = arguments.map(function).ignore_errors(log_warning=False).concatenate(results)
-    return results.take(1).with_options(_plain_options()).get_single_element()
+    return results.take(1).with_options(plain_options()).get_single_element()
 
 
 def check_image(image, condition, path, problem):
@@ -119,9 +119,12 @@ def _fit_annotations(image, orientation, size, name):
     stored = tf.shape(image)[:2]
     upright = upright_size(stored, orientation)
     fits_upright, fits_stored = (tf.reduce_all(size == found) for found in (upright, stored))
-    found, expected = (tf.strings.reduce_join(tf.strings.as_string(tf.reverse(x, [0])), separator=" x ") for x in (upright, size))
-    problem = tf.strings.join(["is ", found, " pixels, but the annotations say ", expected])
+    problem = tf.strings.join(["is ", _width_x_height(upright), " pixels, but the annotations say ", _width_x_height(size)])
     return check_image(image, fits_upright | fits_stored, name, problem), tf.where(fits_upright, orientation, 1)
+
+
+def _width_x_height(size):
+    return tf.strings.reduce_join(tf.strings.as_string(tf.reverse(size, [0])), separator=" x ")
 
 
 def _decode_rgb(contents):
@@ -139,7 +142,7 @@ def _first_frame(contents):
     return tf.cond(is_gif, lambda: first_frame(contents)[0], lambda: contents)
 
 
-def _plain_options():
+def plain_options():
     """Options that spare a dataset of one element the costs of being optimised."""
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False

@@ -84,6 +84,10 @@ def decode_runs(runs, size):
     Returns:
         [G, M, M] uint8.
     """
-    # Each mask has an even number of runs, so that the next one starts with zeros again.
-    values = tf.cast(tf.range(tf.size(runs)) % 2, tf.uint8)
-    return tf.reshape(tf.repeat(values, tf.cast(runs, tf.int32)), [-1, size, size])
+    # Each mask has an even number of runs, so that the next one starts with zeros again: a pixel is 1 where the number
+    # of runs that end before it is odd. Counting may overflow, which leaves odd numbers odd.
+    ends = tf.cumsum(tf.cast(runs, tf.int32))
+    total = tf.reduce_sum(tf.cast(runs, tf.int32))
+    ends_at = tf.math.unsorted_segment_sum(tf.ones_like(ends, tf.uint8), ends, total + 1)
+    values = tf.bitwise.bitwise_and(tf.cumsum(ends_at[:-1]), tf.constant(1, tf.uint8))
+    return tf.reshape(values, [-1, size, size])

@@ -4,47 +4,82 @@ import numpy as np
 import tensorflow as tf
 
 from fcis_tf.boxes import mirror
-from fcis_tf.data.order import training_flip, training_index
-from fcis_tf.data.preparation import pad_image, prepare_image
+from fcis_tf.data.order import draw_seed, training_order
+from fcis_tf.data.preparation import pad_image, prepare_image, prepare_window, resized_size
+from fcis_tf.data.random_crop import crop_instances, draw_window
+from fcis_tf.data.readable_example import read_example
 from fcis_tf.errors import UserError
 
+# What random numbers are drawn for.
+_FLIP, _SCALE, _CROP = range(3)
 
-def training_batches(source, data_config, batch_size, seed, first_step=0):
+
+def training_batches(source, data_config, batch_size, seed, first_step=0, worker=(0, 1)):
     """Makes the endless stream of training batches.
 
-    Which images are in a batch and which of them are flipped depends on the seed and the step only: a run that
-    is resumed at step k goes on with the very batches that it would have had.
+    Which images are in a batch, at which scale, which of them are flipped and where they are cut depends on the seed
+    and the step only: a run that is resumed at step k goes on with the very batches that it would have had. All images
+    of a batch are in landscape format, or all in portrait format, but for one batch of an epoch; see `EpochOrder`.
+
+    Unless `data_config.strict`, an image that cannot be read is replaced by the next one of the order that can.
 
     Args:
         source: of `load_dataset`.
         data_config: DataConfig.
-        batch_size: images per batch, N.
+        batch_size: images per batch, N, of all workers together.
         seed: an integer.
         first_step: how many batches to leave out.
+        worker: (i, count): the batches are the i-th of so many equal parts of the batches that a single worker would
+            have, i from 0.
 
     Returns:
-        tf.data.Dataset of dicts:
+        tf.data.Dataset of dicts; N here is a worker's part of the images:
         images: [N, H, W, 3] float32 RGB, the mean subtracted, zeros on the right and bottom up to H and W.
         image_sizes: [N, 2] int32 (height, width) of the image within its padding.
-        original_sizes: [N, 2] int32 (height, width) before resizing.
+        original_sizes: [N, 2] int32 (height, width) of the image as it was read.
         image_ids: [N] int64.
         boxes: [N, G, 4] float32 (ymin, xmin, ymax, xmax) in pixels of `images`.
         classes: [N, G] int32, 1 to C; 0 for padding.
         is_crowd: [N, G] bool.
         masks: [N, G, M, M] uint8 0 or 1, each cropped to its box.
+        skipped: [N] int64, the source's index of an image that this one replaces, or -1.
 
     Raises:
-        UserError: no image of the source has an instance to learn from.
+        UserError: no image of the source has an instance to learn from, or the workers cannot have equal parts.
     """
-    candidates = source.training_indices
-    if candidates is not None and not len(candidates):
-        raise UserError(f"{source.name}: no image has an instance to learn from")
-    candidates = None if candidates is None else tf.constant(candidates, tf.int64)
-    positions = tf.data.Dataset.range(first_step * batch_size, np.iinfo(np.int64).max)
-    indices = positions.map(lambda position: training_index(candidates, seed, position))
-    flips = positions.map(lambda position: data_config.horizontal_flip & training_flip(seed, position))
-    examples = tf.data.Dataset.zip(_examples(source, indices), flips)
-    return _batch(examples, data_config, batch_size, drop_remainder=True)
+    number, count = worker
+    if batch_size % count:
+        raise UserError(f"training.images_per_step: expected a multiple of the {count} workers, found {batch_size}")
+    order = training_order(source, batch_size, seed)
+
+    def positions(step):
+        first = step * batch_size + number * (batch_size // count)
+        return tf.data.Dataset.range(first, first + batch_size // count)
+
+    def prepare(position):
+        if data_config.strict or source.size is None:
+            example, skipped = source.example(order.index(position)), tf.constant(-1, tf.int64)
+        else:
+            example, skipped = read_example(source, order, position)
+        flip = data_config.horizontal_flip & (_uniform(seed, _FLIP, position) < 0.5)
+        short_side, long_side = _draw_scale(data_config, seed, position // batch_size)
+        example = flip_example(example, flip)
+        if max(data_config.train_scales, default=0) <= data_config.short_side:
+            prepared = prepare_example(example, short_side, long_side)
+        else:
+            prepared = tf.cond(
+                short_side > data_config.short_side,
+                lambda: crop_example(
+                    example, short_side, long_side, data_config.crop_size, draw_seed(seed, _CROP, position)
+                ),
+                lambda: prepare_example(example, short_side, long_side),
+            )
+        return prepared | {"skipped": skipped}
+
+    # Elements are steps at first, so that a tf.data service leaves a batch whole.
+    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max // batch_size)
+    examples = steps.flat_map(positions).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    return examples.padded_batch(batch_size // count, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(source, data_config, batch_size=1):
@@ -56,68 +91,94 @@ def evaluation_batches(source, data_config, batch_size=1):
         batch_size: images per batch; the last one may hold fewer.
 
     Returns:
-        tf.data.Dataset of dicts as `training_batches` makes them.
+        tf.data.Dataset of dicts as `training_batches` makes them, but for `skipped`.
 
     Raises:
         UserError: the source is endless.
     """
     if source.size is None:
         raise UserError(f"{source.name}: evaluation needs a finite data set, set scenes to 1 or more")
-    examples = _examples(source, tf.data.Dataset.range(source.size)).map(lambda example: (example, False))
-    return _batch(examples, data_config, batch_size, drop_remainder=False)
 
+    def prepare(index):
+        return prepare_example(source.example(index), data_config.short_side, data_config.long_side)
 
-def _examples(source, indices):
-    return indices.map(source.example, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def _batch(examples, data_config, batch_size, drop_remainder):
-    """Prepares and batches a dataset of (example, whether to flip it)."""
-
-    def prepare(example, is_flipped):
-        return prepare_example(flip_example(example, is_flipped), data_config.short_side, data_config.long_side)
-
-    prepared = examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-    return prepared.padded_batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+    examples = tf.data.Dataset.range(source.size).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    return examples.padded_batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def flip_example(example, is_flipped):
     """Mirrors an image together with its instances, left and right.
 
     Args:
-        example: dict of a source's `examples`.
-        is_flipped: bool scalar, whether to do so.
+        example: dict of a source's `example`.
+        is_flipped: bool scalar tensor, whether to do so.
 
     Returns:
         A dict like `example`.
     """
-    image, boxes, masks = example["image"], example["boxes"], example["masks"]
-    mirrored = {
-        "image": image[:, ::-1],
-        "boxes": mirror(boxes, tf.cast(tf.shape(image)[1], tf.float32)),
-        "masks": masks[..., ::-1],
-    }
-    return example | {name: tf.where(is_flipped, value, example[name]) for name, value in mirrored.items()}
+
+    def mirrored():
+        image, masks = example["image"], example["masks"]
+        boxes = mirror(example["boxes"], tf.cast(tf.shape(image)[1], tf.float32))
+        return example | {"image": tf.reverse(image, [1]), "boxes": boxes, "masks": tf.reverse(masks, [2])}
+
+    return tf.cond(is_flipped, mirrored, lambda: example)
 
 
 def prepare_example(example, short_side, long_side):
     """Resizes and pads an image, and brings its boxes to the new size.
 
     Args:
-        example: dict of a source's `examples`.
+        example: dict of a source's `example`.
         short_side, long_side: as `prepare_image` takes them.
 
     Returns:
-        A dict as in `training_batches`, without the batch dimension.
+        A dict as in `training_batches`, without the batch dimension and `skipped`.
     """
     image, scale = prepare_image(example["image"], short_side, long_side)
+    boxes = example["boxes"] * tf.tile(scale, [2])
+    return _prepared(example, image, example | {"boxes": boxes})
+
+
+def crop_example(example, short_side, long_side, crop_size, seed):
+    """Resizes an image and crops it at random to a window around an object, of which there must be one.
+
+    Args:
+        example: dict of a source's `example`.
+        short_side, long_side: as `prepare_image` takes them.
+        crop_size: the window's height and width in pixels, where the resized image isn't smaller.
+        seed: [2] integers.
+
+    Returns:
+        As `prepare_example` does.
+    """
+    original_size = tf.shape(example["image"])[:2]
+    size = resized_size(original_size, short_side, long_side)
+    scale = tf.cast(size, tf.float32) / tf.cast(original_size, tf.float32)
+    instances = {name: example[name] for name in ("classes", "is_crowd", "masks")}
+    instances["boxes"] = example["boxes"] * tf.tile(scale, [2])
+    window = draw_window(instances, size, crop_size, seed)
+    image, _ = prepare_window(example["image"], short_side, long_side, *window)
+    return _prepared(example, image, crop_instances(instances, *window))
+
+
+def _prepared(example, image, instances):
     return {
         "images": pad_image(image),
         "image_sizes": tf.shape(image)[:2],
         "original_sizes": tf.shape(example["image"])[:2],
         "image_ids": example["image_id"],
-        "boxes": example["boxes"] * tf.tile(scale, [2]),
-        "classes": example["classes"],
-        "is_crowd": example["is_crowd"],
-        "masks": example["masks"],
+        **{name: instances[name] for name in ("boxes", "classes", "is_crowd", "masks")},
     }
+
+
+def _draw_scale(data_config, seed, step):
+    """Returns a step's short side and long side, float32."""
+    short_sides = data_config.train_scales or (data_config.short_side,)
+    long_sides = [side * data_config.long_side / data_config.short_side for side in short_sides]
+    choice = tf.cast(_uniform(seed, _SCALE, step) * len(short_sides), tf.int32)
+    return tf.constant(short_sides, tf.float32)[choice], tf.constant(long_sides, tf.float32)[choice]
+
+
+def _uniform(seed, purpose, number):
+    return tf.random.stateless_uniform([], draw_seed(seed, purpose, number))

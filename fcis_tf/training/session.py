@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from fcis_tf.compatibility import check_same_classes
 from fcis_tf.data import load_dataset, training_batches
+from fcis_tf.data.service import batches_of_service
 from fcis_tf.errors import UserError
 from fcis_tf.inference import Detector, Predictor
 from fcis_tf.model_directory import (
@@ -23,12 +24,13 @@ from fcis_tf.model_directory import (
 from fcis_tf.training.evaluator import Evaluator
 from fcis_tf.training.optimizer import Optimizer
 from fcis_tf.training.pictures import PictureWriter
+from fcis_tf.training.skipped_images import SkippedImages
 from fcis_tf.training.trainer import Trainer
 
 _logger = logging.getLogger(__name__)
 
 
-def train(config, model_dir, resume=True, progress=True):
+def train(config, model_dir, resume=True, progress=True, data_service=None):
     """Trains a network and evaluates it, continuing an interrupted run where it stopped.
 
     A run that is refused leaves the model directory as it was.
@@ -38,6 +40,8 @@ def train(config, model_dir, resume=True, progress=True):
         model_dir: directory for checkpoints, TensorBoard's curves and metrics.json.
         resume: whether to continue from the newest checkpoint in `model_dir`, if there is one.
         progress: whether to show progress bars.
+        data_service: address of a tf.data service that makes the batches, see `batches_of_service`; None to make them
+            here.
 
     Returns:
         CocoMetrics of the evaluation after the last step.
@@ -66,6 +70,9 @@ def train(config, model_dir, resume=True, progress=True):
             "already; set it to that or more, or name another --model-dir"
         )
     batches = training_batches(source, config.data, training.images_per_step, training.seed, first_step)
+    if data_service:
+        batches = batches_of_service(batches, data_service)
+    skipped_images = SkippedImages(source)
 
     describe_run(model_dir, config, source)
     steps = f"from step {first_step} to {training.steps}"
@@ -74,12 +81,13 @@ def train(config, model_dir, resume=True, progress=True):
     pictures = PictureWriter(model, Detector(model, config.inference), evaluation_source, config, model_dir, step)
     with (
         tqdm(total=training.steps, initial=first_step, desc="train", unit=" steps", disable=not progress) as bar,
+        _summary_at_end(skipped_images),
         # Orbit prints a running account of its own.
         open(model_dir / "train.log", "a", buffering=1) as log,
         contextlib.redirect_stdout(log),
     ):
         controller = orbit.Controller(
-            trainer=Trainer(model, optimizer, batches, training, step, bar),
+            trainer=Trainer(model, optimizer, batches, training, step, bar, skipped_images),
             evaluator=evaluator,
             global_step=step,
             steps_per_loop=training.log_every,
@@ -97,3 +105,13 @@ def train(config, model_dir, resume=True, progress=True):
             # The run had been trained to its end before.
             controller.evaluate()
     return evaluator.metrics
+
+
+@contextlib.contextmanager
+def _summary_at_end(skipped_images):
+    """Logs which images training had to do without, also when it is interrupted."""
+    try:
+        yield
+    finally:
+        if skipped_images.summary():
+            _logger.warning("%s", skipped_images.summary())

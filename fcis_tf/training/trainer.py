@@ -30,9 +30,10 @@ class Trainer(orbit.AbstractTrainer):
         config: a `fcis_tf.config.TrainingConfig`.
         global_step: int64 tf.Variable, counted up by every step.
         bar: a tqdm bar that counts steps.
+        skipped_images: a SkippedImages, which is told of every batch's.
     """
 
-    def __init__(self, model, optimizer, batches, config, global_step, bar):
+    def __init__(self, model, optimizer, batches, config, global_step, bar, skipped_images):
         self.model = model
         self.optimizer = optimizer
         self.global_step = global_step
@@ -40,6 +41,7 @@ class Trainer(orbit.AbstractTrainer):
         self._config = config
         self._batches = iter(batches)
         self._bar = bar
+        self._skipped_images = skipped_images
         # The signature leaves the sizes of images open, so that no size is traced anew.
         signature = [batches.element_spec, tf.TensorSpec([], tf.int64)]
         self._train_step = tf.function(self._step, input_signature=signature)
@@ -54,7 +56,9 @@ class Trainer(orbit.AbstractTrainer):
         start = time.monotonic()
         outputs = []
         for _ in range(int(num_steps)):
-            outputs.append(self._train_step(next(self._batches), self.global_step))
+            batch = next(self._batches)
+            self._skipped_images.report(batch["skipped"].numpy())
+            outputs.append(self._train_step(batch, self.global_step))
             self.global_step.assign_add(1)
             self._bar.update()
         outputs = [tf.nest.map_structure(lambda x: x.numpy(), output) for output in outputs]

@@ -93,7 +93,7 @@ def folder(tmp_path):
 
 
 def data_config(config):
-    return DataConfig(train=config, eval=config, short_side=32, long_side=64)
+    return DataConfig(train=config, eval=config, short_side=32, long_side=64, strict=True)
 
 
 # Masks

@@ -8,8 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from fcis_tf.config import CocoDataset, DataConfig, DigitsDataset
-from fcis_tf.data import IMAGE_MEAN, evaluation_batches, pad_image, prepare_image, training_batches
-from fcis_tf.data.order import training_index
+from fcis_tf.data import IMAGE_MEAN, describe_data_error, evaluation_batches, pad_image, prepare_image, training_batches
 from fcis_tf.data.pipeline import flip_example
 from fcis_tf.errors import UserError
 from tests.data.sources import open_source
@@ -133,8 +132,8 @@ def test_flip_moves_image_boxes_and_masks_together():
     (ymin, xmin, ymax, xmax) = flipped["boxes"].numpy()[0].astype(int)
     assert (ymin, xmin, ymax, xmax) == (4, 19, 14, 24)
     np.testing.assert_array_equal(flipped["image"][ymin:ymax, xmin:xmax, 0], flipped["masks"][0] * 255)
-    assert_same(flip_example(flipped, True), example)
-    assert_same(flip_example(example, False), example)
+    assert_same(flip_example(flipped, tf.constant(True)), example)
+    assert_same(flip_example(example, tf.constant(False)), example)
 
 
 def test_training_flips_half_of_the_images_or_none(photographs):
@@ -144,6 +143,85 @@ def test_training_flips_half_of_the_images_or_none(photographs):
     batches = batches_of(photographs, 20)
     assert 10 < upright(batches).sum() < 36
     assert upright(batches_of(photographs, 20, horizontal_flip=False)).all()
+
+
+# Scales
+
+
+def test_every_batch_has_a_scale_and_fine_ones_are_cropped(photographs):
+    scales = {"train_scales": (24, 48, 96), "crop_size": 40}
+    batches = batches_of(photographs, 24, **scales)
+    found = set()
+    for batch in batches:
+        factors = batch["image_sizes"] / batch["original_sizes"]
+        if (batch["image_sizes"].max(axis=1) <= 40).all():
+            # The triangle's box is 15 x 15 pixels.
+            sides = (batch["boxes"][:, 0, 2:] - batch["boxes"][:, 0, :2]) / 15
+            found.add("cropped" if sides.max() > 1.3 else "small")
+        else:
+            found.add("whole")
+            assert (np.minimum(*(batch["original_sizes"] * factors).T) <= 48).all()
+        assert (batch["boxes"] >= 0).all() and (batch["classes"] == 1).any(axis=1).all()
+        assert (batch["boxes"][..., 2:] <= batch["image_sizes"][:, None]).all()
+        assert batch["masks"][batch["classes"] == 1].any(axis=(1, 2)).all()
+    assert found == {"small", "whole", "cropped"}
+    for batch, expected in zip(batches_of(photographs, 2, first_step=22, **scales), batches[22:], strict=True):
+        assert_same(batch, expected)
+
+
+# Files that cannot be read
+
+
+@pytest.fixture
+def damaged(photographs):
+    """The photographs, of which the second and the third cannot be read."""
+    for name in ("2.png", "3.png"):
+        (photographs.images / name).write_bytes(b"not an image")
+    return photographs
+
+
+def test_images_that_cannot_be_read_are_replaced(damaged):
+    batches = batches_of(damaged, 6)
+    ids = np.concatenate([batch["image_ids"] for batch in batches])
+    skipped = np.concatenate([batch["skipped"] for batch in batches])
+    # Two epochs of three batches of two.
+    assert set(ids) == {1, 4, 5} and set(skipped) == {-1, 1, 2} and skipped.dtype == np.int64
+    assert (skipped >= 0).sum() >= 4
+    for batch, expected in zip(batches_of(damaged, 3, first_step=3), batches[3:], strict=True):
+        assert_same(batch, expected)
+
+
+def test_nothing_is_replaced_where_the_data_must_be_right(damaged):
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        batches_of(damaged, 3, strict=True)
+    assert str(damaged.images) in describe_data_error(error.value)
+
+
+def test_a_data_set_without_any_image_that_can_be_read(damaged):
+    for path in damaged.images.glob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        batches_of(damaged, 1)
+    assert describe_data_error(error.value).startswith("data.train: 100 images in a row cannot be read")
+
+
+# Workers
+
+
+def test_workers_have_equal_parts_of_the_same_batches(photographs):
+    def batches_of_worker(number, count):
+        config = data_config(photographs, train_scales=(24, 96), crop_size=40)
+        batches = training_batches(open_source(photographs, 14), config, 4, 0, 1, (number, count))
+        return list(batches.take(2).as_numpy_iterator())
+
+    for whole, first, second in zip(*(batches_of_worker(*worker) for worker in [(0, 1), (0, 2), (1, 2)]), strict=True):
+        for name in ("image_ids", "image_sizes", "original_sizes", "skipped"):
+            np.testing.assert_array_equal(whole[name], np.concatenate([first[name], second[name]]))
+        for part, images in ((first, whole["images"][:2]), (second, whole["images"][2:])):
+            height, width = part["images"].shape[1:3]
+            np.testing.assert_array_equal(part["images"], images[:, :height, :width])
+    with pytest.raises(UserError, match="^training.images_per_step: expected a multiple of the 3 workers, found 4$"):
+        batches_of_worker(0, 3)
 
 
 # Order
@@ -162,14 +240,6 @@ def test_seed_decides_the_stream():
     first, same, other = (batches_of(dataset, 2, seed)[1] for seed in (0, 0, 1))
     assert_same(first, same)
     assert set(first["image_ids"]) != set(other["image_ids"])
-
-
-def test_every_epoch_is_another_permutation():
-    candidates = tf.constant([3, 5, 8, 9, 11, 20, 21], tf.int64)
-    order = [int(training_index(candidates, 0, position)) for position in range(28)]
-    epochs = [tuple(order[start : start + 7]) for start in range(0, 28, 7)]
-    assert all(sorted(epoch) == candidates.numpy().tolist() for epoch in epochs)
-    assert len(set(epochs)) > 1
 
 
 def test_large_steps_need_no_search():

@@ -194,6 +194,24 @@ def test_mistakes_are_named_and_nothing_is_written(finished, tmp_path, caplog, c
     assert contents(model_dir) == before
 
 
+def test_skipped_images_are_summed_up_when_training_is_interrupted_too(tmp_path, caplog, monkeypatch):
+    class InterruptedTrainer(trainer.Trainer):
+        def train(self, num_steps):
+            self._skipped_images.report([-1, 3])
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "Trainer", InterruptedTrainer)
+    with pytest.raises(KeyboardInterrupt):
+        train(CONFIG, tmp_path, progress=False)
+    assert caplog.messages[-1] == "data.train: skipped images that cannot be read (1)"
+
+
+def test_a_data_service_that_cannot_be_reached_is_named_and_nothing_is_written(tmp_path):
+    with pytest.raises(UserError, match="^--tf-data-service grpc://localhost:1: no dispatcher can be reached"):
+        train(CONFIG, tmp_path / "model", progress=False, data_service="grpc://localhost:1")
+    assert not (tmp_path / "model").exists()
+
+
 def test_classes_to_evaluate_are_those_to_train(tmp_path, monkeypatch):
     load_dataset = session.load_dataset
 

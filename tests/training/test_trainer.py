@@ -38,16 +38,26 @@ class Bar:
         self.text = text
 
 
+class Skipped:
+    def __init__(self):
+        self.reports = []
+
+    def report(self, indices):
+        self.reports.append(indices.tolist())
+
+
 def train(monkeypatch, inputs, loss, steps, first_step=0):
     """Runs steps on images of one number each, two a step; returns the means and what counts them."""
     monkeypatch.setattr(trainer, "JointLoss", lambda model, config: loss)
     model = OneWeight()
     batches = tf.data.Dataset.from_tensor_slices(np.float32(inputs).reshape(-1, 2))
-    batches = batches.map(lambda images: {"images": images, "image_sizes": tf.zeros([2, 2], tf.int32)})
-    step, bar = tf.Variable(first_step, dtype=tf.int64), Bar()
-    loop = trainer.Trainer(model, Optimizer(CONFIG, model.trainable_variables), batches, CONFIG, step, bar)
+    other = {"image_sizes": tf.zeros([2, 2], tf.int32), "skipped": tf.constant([-1, 7], tf.int64)}
+    batches = batches.map(lambda images: {"images": images, **other})
+    step, bar, skipped = tf.Variable(first_step, dtype=tf.int64), Bar(), Skipped()
+    loop = trainer.Trainer(model, Optimizer(CONFIG, model.trainable_variables), batches, CONFIG, step, bar, skipped)
     means = loop.train(tf.constant(steps))
-    return SimpleNamespace(means=means, step=int(step.numpy()), bar=bar, weight=float(model.weight.numpy()))
+    weight = float(model.weight.numpy())
+    return SimpleNamespace(means=means, step=int(step.numpy()), bar=bar, weight=weight, skipped=skipped.reports)
 
 
 def linear_loss(maps, batch, seed):
@@ -67,6 +77,7 @@ def test_returns_the_means_of_its_steps(monkeypatch):
     assert means["accuracy/known"] == pytest.approx(0.5) and np.isnan(means["accuracy/unknown"])
     assert means["learning_rate"] == 0.5 and means["images_per_second"] > 0
     assert result.weight == pytest.approx(0.6 - 0.5 * 4 * 0.6)
+    assert result.skipped == [[-1, 7]] * 2
     assert result.step == result.bar.steps == 2 and "loss 1.120" in result.bar.text
 
 
