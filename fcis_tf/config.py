@@ -30,6 +30,8 @@ class ProposalConfig(Section):
     after_nms: PositiveInt = 300
     # In pixels of the resized image.
     min_size: float = Field(0.0, ge=0)
+    # What the candidates are ranked by; ChainerCV takes the logit.
+    rank_by: Literal["probability", "foreground_logit"] = "probability"
 
 
 class ModelConfig(Section):
@@ -38,15 +40,21 @@ class ModelConfig(Section):
     backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "resnet101"
     batch_norm: Literal["frozen", "trained"] = "frozen"
     batch_norm_momentum: Fraction = 0.99
+    # Where the stem's max pooling pads: end, on the right and bottom, as in Caffe; both, as Keras's weights have it.
+    stem_padding: Literal["end", "both"] = "end"
     frozen_stages: tuple[Literal["conv1", "conv2", "conv3", "conv4", "conv5"], ...] = ("conv1", "conv2")
     # Side of a square anchor in pixels of the resized image = scale x 16.
     anchor_scales: tuple[PositiveFloat, ...] = Field((8.0, 16.0, 32.0), min_length=1)
     # Height / width.
     anchor_ratios: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    # Whether anchors' sides are multiples of whole pixels at scale 1, as in the authors' code.
+    round_anchors: bool = False
     rpn_channels: PositiveInt = 512
     head_channels: PositiveInt = 1024
     group_size: PositiveInt = 7
     pooled_size: PositiveInt = 21
+    # Whether RoIs are rounded to whole pixels before they are pooled, as the authors' operator does it.
+    round_rois: bool = True
     # Box targets are divided by these: (dy, dx, dh, dw).
     box_target_stds: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (0.2, 0.2, 0.5, 0.5)
     proposals: ProposalConfig = ProposalConfig()

@@ -15,6 +15,7 @@ class ProposalLayer(keras.Layer):
         nms_threshold: IoU above which the lower score is suppressed.
         after_nms: R, how many come out.
         min_size: boxes lower or narrower than this many pixels are dropped.
+        rank_by: what scores are: "probability", of the foreground, or "foreground_logit".
 
     Call arguments:
         logits: [N, A, 2] float32 (background, foreground).
@@ -26,23 +27,35 @@ class ProposalLayer(keras.Layer):
         rois [N, R, 4] float32 in pixels by falling score, zeros where there are fewer; valid [N, R] bool.
     """
 
-    def __init__(self, before_nms=6000, nms_threshold=0.7, after_nms=300, min_size=0.0, dtype="float32", **kwargs):
+    def __init__(
+        self,
+        before_nms=6000,
+        nms_threshold=0.7,
+        after_nms=300,
+        min_size=0.0,
+        rank_by="probability",
+        dtype="float32",
+        **kwargs,
+    ):
         super().__init__(dtype=dtype, **kwargs)
         self.config = {
             "before_nms": before_nms,
             "nms_threshold": nms_threshold,
             "after_nms": after_nms,
             "min_size": min_size,
+            "rank_by": rank_by,
         }
 
     def call(self, logits, offsets, anchors, image_sizes):
-        scores = tf.stop_gradient(logits[..., 1] - logits[..., 0])
-        # Only the candidates are decoded: there are far fewer of them than anchors.
-        _, candidates = tf.math.top_k(scores, tf.minimum(self.config["before_nms"], tf.shape(scores)[1]))
-        offsets = tf.gather(tf.stop_gradient(offsets), candidates, batch_dims=1)
-        rois = boxes.clip(boxes.decode(offsets, tf.gather(anchors, candidates)), image_sizes)
+        # The difference of the logits ranks as the probability does.
+        background = logits[..., 0] if self.config["rank_by"] == "probability" else 0.0
+        scores = tf.stop_gradient(logits[..., 1] - background)
+        decoded = boxes.clip(boxes.decode(tf.stop_gradient(offsets), anchors), image_sizes)
         # A clipped box can be empty even where no minimum is asked for.
-        large = tf.reduce_all(rois[..., 2:] - rois[..., :2] >= max(self.config["min_size"], 1e-3), axis=-1)
+        large = tf.reduce_all(decoded[..., 2:] - decoded[..., :2] >= max(self.config["min_size"], 1e-3), axis=-1)
+        scores = tf.where(large, scores, scores.dtype.min)
+        _, candidates = tf.math.top_k(scores, tf.minimum(self.config["before_nms"], tf.shape(scores)[1]))
+        rois, large = (tf.gather(values, candidates, batch_dims=1) for values in (decoded, large))
         # The operator wants positive scores, and only their order matters: the candidates come by falling score.
         order = tf.range(tf.shape(candidates)[1], 0, -1)
         selected = tf.image.combined_non_max_suppression(

@@ -67,7 +67,7 @@ def train(config, model_dir, resume=True, progress=True):
         )
     batches = training_batches(source, config.data, training.images_per_step, training.seed, first_step)
 
-    describe_run(model_dir, config, source)
+    describe_run(model_dir, config, source.class_names, source.category_ids)
     steps = f"from step {first_step} to {training.steps}"
     _logger.info("training in %s, %s; watch it with: tensorboard --logdir %s", model_dir, steps, model_dir)
     evaluator = Evaluator(Predictor(model, config), evaluation_source, config, model_dir)
