@@ -79,7 +79,16 @@ class DigitsDataset(Section):
     height: int = Field(256, ge=32)
     width: int = Field(320, ge=32)
     max_digits: PositiveInt = 8
+    # Which digits there are; each is a class, in this order.
+    digits: tuple[Annotated[int, Field(ge=0, le=9)], ...] = Field(tuple(range(10)), min_length=1)
     seed: Seed = 0
+
+    @pydantic.field_validator("digits")
+    @classmethod
+    def _digits_differ(cls, digits):
+        if len(set(digits)) < len(digits):
+            raise ValueError("expected digits that differ")
+        return digits
 
 
 class CocoDataset(Section):
@@ -255,6 +264,11 @@ class InferenceConfig(Section):
 class Config(Section):
     """A whole experiment."""
 
+    # Which weights training begins with: imagenet, for those of Keras; a file of a trunk's weights, of Keras (.h5 or
+    # .keras) or MXNet (.params); or a model directory. Null for random ones.
+    init: str | None = None
+    # For a model directory of other classes: which of its classes ours begin as, {mine: theirs}.
+    init_classes: dict[str, str] = {}
     model: ModelConfig = ModelConfig()
     data: DataConfig
     training: TrainingConfig = TrainingConfig()

@@ -43,7 +43,8 @@ def convert_network(kind, source, out, config):
     read, layout = SOURCES[kind]
     arrays = SourceArrays(read(source), source)
     if not has_head(arrays, layout):
-        raise UserError(f"{source}: holds no FCIS; expected the array {layout.kernel_name(layout.score_maps)}")
+        missing = layout.kernel_name(layout.score_maps)
+        raise UserError(f"{source}: holds no FCIS, as it has no {missing}; a trunk alone is loaded by init: {source}")
     count = count_classes(arrays, layout, config.model.group_size)
     if count not in _CLASSES:
         expected = " or ".join(map(str, _CLASSES))

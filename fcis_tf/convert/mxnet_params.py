@@ -13,6 +13,8 @@ import numpy as np
 
 from fcis_tf.errors import UserError
 
+SUFFIX = ".params"
+
 _LIST_MAGIC = 0x112
 
 # Of an array; the second kind says how it is stored, the third is written under NumPy's semantics of shapes.

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from fcis_tf.compatibility import check_same_classes
+from fcis_tf.convert.initialization import initialize
 from fcis_tf.data import load_dataset, training_batches
 from fcis_tf.errors import UserError
 from fcis_tf.inference import Detector, Predictor
@@ -59,6 +60,9 @@ def train(config, model_dir, resume=True, progress=True):
     checkpoints = checkpoint_manager(model, optimizer.sgd, step, model_dir, training)
     if checkpoints.latest_checkpoint:
         restore(checkpoints.latest_checkpoint, model, step, optimizer.sgd)
+    else:
+        for line in initialize(model, config, source.class_names):
+            _logger.info("%s", line)
     first_step = int(step.numpy())
     if first_step > training.steps:
         raise UserError(
