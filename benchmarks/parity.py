@@ -1,7 +1,8 @@
-"""Whether a network converted from ChainerCV computes what the original does: `python -m benchmarks.parity`.
+"""Whether a converted network computes what the original does: `python -m benchmarks.parity --peer-python P`.
 
-ChainerCV's FCISResNet101 gets random weights and statistics, and computes a photograph; its weights are converted, and
-our network computes the same photograph and the same regions.
+ChainerCV's FCISResNet101, or a network of MXNet's operators with the names of the authors' symbol, gets random weights
+and statistics, and computes a photograph; its weights are converted, and our network computes the same photograph and
+the same regions.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from fcis_tf.convert.convert_network import convert_network
 from fcis_tf.data import IMAGE_MEAN
 from fcis_tf.model_directory import load_trained
 
+FILES = {"chainercv": "weights.npz", "mxnet": "weights.params"}
 CLASSES = 20
 HEIGHT, WIDTH = 600, 800
 TOLERANCE = 1e-3
@@ -27,8 +29,9 @@ SAME_BOX, SAME_SET = 0.1, 0.99
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Compares a converted network with ChainerCV's original.")
-    parser.add_argument("--peer-python", required=True, help="a Python that has ChainerCV")
+    parser = argparse.ArgumentParser(description="Compares a converted network with its original.")
+    parser.add_argument("--peer-python", required=True, help="a Python that has ChainerCV and MXNet")
+    parser.add_argument("--kind", choices=FILES, default="chainercv", help="whose network [%(default)s]")
     parser.add_argument(
         "--photograph",
         type=Path,
@@ -42,20 +45,20 @@ def main():
         folder = Path(folder)
         photograph = Image.open(arguments.photograph).convert("RGB").resize((WIDTH, HEIGHT))
         np.save(folder / "image.npy", np.asarray(photograph))
-        script = Path(__file__).with_name("chainercv_fcis.py")
+        script = Path(__file__).with_name(f"{arguments.kind}_fcis.py")
         numbers = map(str, (CLASSES, arguments.rois, arguments.seed))
         subprocess.run([arguments.peer_python, script, folder, *numbers], check=True)
         with np.load(folder / "outputs.npz", allow_pickle=False) as file:
             theirs = dict(file)
         config = load_config("configs/voc.yaml")
-        convert_network("chainercv", folder / "weights.npz", folder / "model", config)
-        model = load_trained(folder / "model", config).model
+        convert_network(arguments.kind, folder / FILES[arguments.kind], folder / "model", config)
+        model = load_trained(folder / "model").model
         ours = compute(model, np.asarray(photograph), theirs["rois"], theirs["mask_labels"])
     return report(ours, theirs)
 
 
 def compute(model, image, rois, labels):
-    """Returns what the network computes of the image and the regions, under ChainerCV's names."""
+    """Returns what the network computes of the image and the regions, under the names of the original's."""
     pixels = tf.constant(image[None], tf.float32) - IMAGE_MEAN
     conv4, conv5 = tf.function(model.backbone)(pixels)
     maps = tf.function(model.propose)(pixels)
@@ -81,7 +84,8 @@ def report(ours, theirs):
     print(f"\n{'':14}{'shape':>22}{'largest value':>16}{'largest difference':>20}")
     agree = True
     for name, values in ours.items():
-        if name == "proposals":
+        # MXNet's operator keeps its anchors to itself.
+        if name == "proposals" or name not in theirs:
             continue
         difference = np.abs(values - theirs[name]).max()
         agree &= bool(difference <= TOLERANCE)
@@ -94,7 +98,7 @@ def report(ours, theirs):
 
 
 def in_our_order(score_maps):
-    """Returns ChainerCV's score maps [1, classes * 2 * k * k, H, W] in our layout, one channel after the other."""
+    """Returns their score maps [1, classes * 2 * k * k, H, W] in our layout, one channel after the other."""
     classes, size = CLASSES + 1, int((score_maps.shape[1] // (2 * (CLASSES + 1))) ** 0.5)
     ours = np.empty_like(score_maps.transpose(0, 2, 3, 1))
     for label in range(classes):

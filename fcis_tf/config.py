@@ -32,6 +32,8 @@ class ProposalConfig(Section):
     min_size: float = Field(0.0, ge=0)
     # What the candidates are ranked by; ChainerCV takes the logit.
     rank_by: Literal["probability", "foreground_logit"] = "probability"
+    # Whether anchors of cells that the image covers in part are left out, as in the authors' code.
+    whole_cells_only: bool = False
 
 
 class ModelConfig(Section):

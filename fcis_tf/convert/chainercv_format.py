@@ -39,6 +39,6 @@ CHAINERCV = DetectorFormat(
     conventions={
         "round_anchors": False,
         "round_rois": False,
-        "proposals": {"min_size": 16, "rank_by": "foreground_logit"},
+        "proposals": {"min_size": 16, "rank_by": "foreground_logit", "whole_cells_only": False},
     },
 )

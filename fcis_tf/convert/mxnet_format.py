@@ -45,5 +45,9 @@ MXNET = DetectorFormat(
     coordinates=FROM_XYWH,
     # The classifier of ImageNet.
     is_ignored=lambda name: name in ("arg:fc1000_weight", "arg:fc1000_bias"),
-    conventions={"round_anchors": True, "round_rois": True, "proposals": {"min_size": 2, "rank_by": "probability"}},
+    conventions={
+        "round_anchors": True,
+        "round_rois": True,
+        "proposals": {"min_size": 2, "rank_by": "probability", "whole_cells_only": True},
+    },
 )

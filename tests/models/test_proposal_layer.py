@@ -95,6 +95,17 @@ def test_only_the_order_of_scores_matters(shift):
     np.testing.assert_array_equal(valid, [[True, True, True, False]])
 
 
+def test_anchors_of_cells_that_the_image_ends_in_can_be_left_out():
+    # Cells of 16 pixels: the image of 40 x 32 ends in the third row.
+    anchors = np.float32([[0, 0, 16, 16], [16, 16, 32, 32], [32, 0, 48, 16]])
+    logits = np.float32([[[0, 1], [0, 2], [0, 3]]])
+    for whole_cells_only, expected in ((True, anchors[[1, 0]]), (False, [[32, 0, 40, 16], *anchors[[1, 0]]])):
+        rois, valid = ProposalLayer(after_nms=3, whole_cells_only=whole_cells_only)(
+            logits, np.zeros([1, 3, 4], np.float32), anchors, np.int32([[40, 32]])
+        )
+        np.testing.assert_array_equal(rois[valid], expected)
+
+
 def test_boxes_that_leave_nothing_within_the_image_are_dropped():
     anchors = np.float32([[60, 0, 80, 20], [0, 0, 20, 20]])
     rois, valid = ProposalLayer(after_nms=2)(
