@@ -16,7 +16,7 @@ GROUP_SIZE, POOLED_SIZE = 7, 21
 BLOCKS = {
     2: ("a", "b", "c"),
     3: ("a", "b1", "b2", "b3"),
-    4: ("a",) + tuple("b%d" % i for i in range(1, 23)),
+    4: ("a",) + tuple(f"b{i}" for i in range(1, 23)),
     5: ("a", "b", "c"),
 }
 
@@ -39,7 +39,7 @@ def build(classes):
     x = mx.sym.Pooling(x, kernel=(3, 3), stride=(2, 2), pool_type="max", pooling_convention="full")
     for stage, names in BLOCKS.items():
         for name in names:
-            x = block(x, "%d%s" % (stage, name), 32 * 2**stage // 2, stage, name == "a")
+            x = block(x, f"{stage}{name}", 32 * 2**stage // 2, stage, name == "a")
         if stage == 4:
             conv4 = x
     anchors = len(SCALES) * len(RATIOS)
@@ -60,13 +60,13 @@ def build(classes):
 def block(x, name, channels, stage, is_first):
     stride = 2 if is_first and stage in (3, 4) else 1
     dilation = 2 if stage == 5 else 1
-    branch = "{}_branch".format(name)
+    branch = f"{name}_branch"
     shortcut = x
     if is_first:
-        shortcut = convolution(x, "res{}1".format(branch), "bn{}1".format(branch), 4 * channels, 1, stride=stride)
-    y = relu(convolution(x, "res{}2a".format(branch), "bn{}2a".format(branch), channels, 1, stride=stride))
-    y = relu(convolution(y, "res{}2b".format(branch), "bn{}2b".format(branch), channels, 3, dilation=dilation))
-    return relu(shortcut + convolution(y, "res{}2c".format(branch), "bn{}2c".format(branch), 4 * channels, 1))
+        shortcut = convolution(x, f"res{branch}1", f"bn{branch}1", 4 * channels, 1, stride=stride)
+    y = relu(convolution(x, f"res{branch}2a", f"bn{branch}2a", channels, 1, stride=stride))
+    y = relu(convolution(y, f"res{branch}2b", f"bn{branch}2b", channels, 3, dilation=dilation))
+    return relu(shortcut + convolution(y, f"res{branch}2c", f"bn{branch}2c", 4 * channels, 1))
 
 
 def convolution(x, name, norm, channels, size, stride=1, dilation=1):
@@ -110,7 +110,7 @@ def draw_weights(symbol, shape, rng):
         else:
             values = rng.normal(0, 0.01 if name.endswith("_weight") else 0.1, shape)
         kind = "aux" if "_moving_" in name else "arg"
-        weights["{}:{}".format(kind, name)] = mx.nd.array(values)
+        weights[f"{kind}:{name}"] = mx.nd.array(values)
     return weights
 
 

@@ -9,6 +9,10 @@ from fcis_tf.convert.trunk_layers import TrunkArrays
 _PARTS = {"projection": "residual_conv", "a": "conv1", "b": "conv2", "c": "conv3"}
 
 
+# Of proposals, in pixels: as ChainerCV has it for its models of VOC and of COCO.
+_MIN_SIZES = {20: 16, 80: 2}
+
+
 def _trunk_names(layer):
     block = "a" if layer.block == 1 else f"b{layer.block - 1}"
     place = "conv1" if layer.stage == 1 else f"res{layer.stage}/{block}/{_PARTS[layer.part]}"
@@ -36,9 +40,9 @@ CHAINERCV = DetectorFormat(
     coordinates=FROM_YXHW,
     # How many batches the statistics of batch normalisation are from.
     is_ignored=lambda name: name.endswith("/bn/N"),
-    conventions={
+    conventions=lambda classes: {
         "round_anchors": False,
         "round_rois": False,
-        "proposals": {"min_size": 16, "rank_by": "foreground_logit", "whole_cells_only": False},
+        "proposals": {"min_size": _MIN_SIZES[classes], "rank_by": "foreground_logit", "whole_cells_only": False},
     },
 )

@@ -49,7 +49,7 @@ def convert_network(kind, source, out, config):
     if count not in _CLASSES:
         expected = " or ".join(map(str, _CLASSES))
         raise UserError(f"{source}: has score maps of {count} classes; expected {expected}, VOC's or COCO's")
-    config = _with_conventions(config, layout.conventions)
+    config = _with_conventions(config, layout.conventions(count))
     model = build_model(config, count)
     assign(model, detector_values(model, arrays, layout))
     class_names, category_ids = _CLASSES[count]

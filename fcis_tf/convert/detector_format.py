@@ -22,7 +22,8 @@ class DetectorFormat(NamedTuple):
         rpn_logit_order: function of the number of anchors that returns the order of `rpn_logits`.
         coordinates: the order of a box's offsets, FROM_XYWH or FROM_YXHW.
         is_ignored: function of an array's name: whether it has no place in a network that isn't trained further.
-        conventions: dict of the values of ModelConfig with which our network computes what the other program does.
+        conventions: function of the number of classes that returns the values of ModelConfig, a dict, with which our
+            network computes what the other program does.
     """
 
     trunk_names: Callable
@@ -37,7 +38,7 @@ class DetectorFormat(NamedTuple):
     rpn_logit_order: Callable
     coordinates: tuple
     is_ignored: Callable
-    conventions: dict
+    conventions: Callable
 
 
 def has_head(arrays, layout):

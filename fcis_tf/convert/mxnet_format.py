@@ -43,9 +43,9 @@ MXNET = DetectorFormat(
     box_maps="fcis_bbox",
     rpn_logit_order=anchor_logit_order,
     coordinates=FROM_XYWH,
-    # The classifier of ImageNet.
-    is_ignored=lambda name: name in ("arg:fc1000_weight", "arg:fc1000_bias"),
-    conventions={
+    # The classifier of ImageNet, and weights that the authors' training had scaled for testing.
+    is_ignored=lambda name: name in ("arg:fc1000_weight", "arg:fc1000_bias") or name.endswith("_test"),
+    conventions=lambda classes: {
         "round_anchors": True,
         "round_rois": True,
         "proposals": {"min_size": 2, "rank_by": "probability", "whole_cells_only": True},
