@@ -1,5 +1,6 @@
 """Networks of other programs: every name, every channel, and the program as a whole."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -165,7 +166,7 @@ def test_model_directory_holds_the_network_its_classes_and_its_conventions(tmp_p
     arrays = chainercv_file(tmp_path / "weights.npz", model, extra=np.zeros(3))
     lines = convert_network("chainercv", tmp_path / "weights.npz", tmp_path / "out", CONFIG)
     assert lines == [
-        f"{tmp_path / 'weights.npz'}: a network of 20 classes; all 532 variables in {tmp_path / 'out'} are from it",
+        f"{tmp_path / 'out'}: a network of 20 classes, 532 of whose 532 variables were loaded",
         "not used: extra",
     ]
     trained = load_trained(tmp_path / "out")
@@ -189,8 +190,21 @@ def test_files_that_do_not_fit(tmp_path, model):
     classes = {"head/cls_seg/W": np.zeros((8 * 2 * SIZE * SIZE, 32, 1, 1))}
     assert message(**classes).endswith("score maps of 7 classes; expected 20 or 80, VOC's or COCO's")
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(UserError, match="holds no FCIS, as it has no head/cls_seg/W"):
+    with pytest.raises(UserError, match="has no array extractor/conv1/conv/W"):
         convert_network("chainercv", tmp_path / "other.npz", tmp_path / "out", CONFIG)
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="exists already"):
         convert_network("chainercv", tmp_path / "other.npz", tmp_path / "out", CONFIG)
+
+
+def test_trunk_alone_makes_a_network_for_the_classes_of_the_data(tmp_path):
+    config = tiny_config(model={"backbone": "resnet50", "batch_norm": "frozen"})
+    network = keras.applications.ResNet50(include_top=False, weights=None)
+    network.save_weights(tmp_path / "trunk.weights.h5")
+    first, second = convert_network("keras", tmp_path / "trunk.weights.h5", tmp_path / "out", config)
+    assert "10 classes, 265 of whose 277 variables were loaded" in first and "random" in second
+    trained = load_trained(tmp_path / "out")
+    assert trained.config.model.stem_padding == "both" and trained.class_names == list("0123456789")
+    variables = {variable.path: variable for variable in trained.model.variables}
+    kernel = variables["fcis/backbone/conv5/block3/c/conv/kernel"]
+    np.testing.assert_array_equal(kernel, network.get_layer("conv5_block3_3_conv").kernel)
