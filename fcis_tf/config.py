@@ -30,6 +30,10 @@ class ProposalConfig(Section):
     after_nms: PositiveInt = 300
     # In pixels of the resized image.
     min_size: float = Field(0.0, ge=0)
+    # What the candidates are ranked by; ChainerCV takes the logit.
+    rank_by: Literal["probability", "foreground_logit"] = "probability"
+    # Whether anchors of cells that the image covers in part are left out, as in the authors' code.
+    whole_cells_only: bool = False
 
 
 class ModelConfig(Section):
@@ -38,15 +42,21 @@ class ModelConfig(Section):
     backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "resnet101"
     batch_norm: Literal["frozen", "trained"] = "frozen"
     batch_norm_momentum: Fraction = 0.99
+    # Where the stem's max pooling pads: end, on the right and bottom, as in Caffe; both, as Keras's weights have it.
+    stem_padding: Literal["end", "both"] = "end"
     frozen_stages: tuple[Literal["conv1", "conv2", "conv3", "conv4", "conv5"], ...] = ("conv1", "conv2")
     # Side of a square anchor in pixels of the resized image = scale x 16.
     anchor_scales: tuple[PositiveFloat, ...] = Field((8.0, 16.0, 32.0), min_length=1)
     # Height / width.
     anchor_ratios: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), min_length=1)
+    # Whether anchors' sides are multiples of whole pixels at scale 1, as in the authors' code.
+    round_anchors: bool = False
     rpn_channels: PositiveInt = 512
     head_channels: PositiveInt = 1024
     group_size: PositiveInt = 7
     pooled_size: PositiveInt = 21
+    # Whether RoIs are rounded to whole pixels before they are pooled, as the authors' operator does it.
+    round_rois: bool = True
     # Box targets are divided by these: (dy, dx, dh, dw).
     box_target_stds: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (0.2, 0.2, 0.5, 0.5)
     proposals: ProposalConfig = ProposalConfig()
@@ -71,7 +81,16 @@ class DigitsDataset(Section):
     height: int = Field(256, ge=32)
     width: int = Field(320, ge=32)
     max_digits: PositiveInt = 8
+    # Which digits there are; each is a class, in this order.
+    digits: tuple[Annotated[int, Field(ge=0, le=9)], ...] = Field(tuple(range(10)), min_length=1)
     seed: Seed = 0
+
+    @pydantic.field_validator("digits")
+    @classmethod
+    def _digits_differ(cls, digits):
+        if len(set(digits)) < len(digits):
+            raise ValueError("expected digits that differ")
+        return digits
 
 
 class CocoDataset(Section):
@@ -273,6 +292,11 @@ class InferenceConfig(Section):
 class Config(Section):
     """A whole experiment."""
 
+    # Which weights training begins with: imagenet, for those of Keras; a file of a trunk's weights, of Keras (.h5 or
+    # .keras) or MXNet (.params); or a model directory. Null for random ones.
+    init: str | None = None
+    # For a model directory of other classes: which of its classes ours begin as, {mine: theirs}.
+    init_classes: dict[str, str] = {}
     model: ModelConfig = ModelConfig()
     data: DataConfig
     training: TrainingConfig = TrainingConfig()

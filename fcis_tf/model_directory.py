@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from fcis_tf.compatibility import check_same_classes, check_same_mask_size, check_same_model, with_network_of
@@ -89,13 +90,14 @@ def check_before_training(model_dir, config, source, resume):
     check_same_classes(source.class_names, source.name, names, f"the network in {model_dir}")
 
 
-def describe_run(model_dir, config, source):
+def describe_run(model_dir, config, class_names, category_ids):
     """Writes down what the checkpoints of a model directory are of.
 
     Args:
         model_dir: created where it is missing.
         config: the Config to train with.
-        source: the training data set; its classes are written down.
+        class_names: of labels 1 to C.
+        category_ids: of labels 1 to C, in the annotations.
 
     Raises:
         UserError: the directory cannot be made, or a file in it cannot be written.
@@ -106,7 +108,19 @@ def describe_run(model_dir, config, source):
     except OSError as error:
         raise UserError(f"--model-dir {model_dir}: cannot make this directory: {error.strerror}") from None
     save_config(config, model_dir / CONFIG_FILE)
-    write_json({"names": source.class_names, "category_ids": source.category_ids}, model_dir / CLASSES_FILE)
+    write_json({"names": class_names, "category_ids": category_ids}, model_dir / CLASSES_FILE)
+
+
+def save_network(model, model_dir, config):
+    """Writes a network that was not trained here, as of step 0, into a model directory that `describe_run` made.
+
+    Args:
+        model: FCIS.
+        model_dir: the directory.
+        config: a `fcis_tf.config.TrainingConfig`.
+    """
+    optimizer = keras.optimizers.SGD()
+    checkpoint_manager(model, optimizer, tf.Variable(0, dtype=tf.int64), model_dir, config).save(0)
 
 
 def read_config(model_dir, overrides=()):

@@ -37,7 +37,7 @@ def model():
 def saved(tmp_path_factory, model):
     """A directory to which the steps 5, 6 and 7 were saved, of which the last one is kept."""
     path = tmp_path_factory.mktemp("runs") / "deep" / "model"
-    describe_run(path, CONFIG, SOURCE)
+    describe_run(path, CONFIG, SOURCE.class_names, SOURCE.category_ids)
     step = tf.Variable(0, dtype=tf.int64)
     optimizer = keras.optimizers.SGD(momentum=0.5)
     optimizer.build(model.trainable_variables)
@@ -87,7 +87,7 @@ def test_missing_directories_and_checkpoints(tmp_path):
     assert message_of(load_trained, tmp_path / "none") == (
         f"--model-dir {tmp_path / 'none'}: no such directory; train.py makes one"
     )
-    describe_run(tmp_path / "new", CONFIG, SOURCE)
+    describe_run(tmp_path / "new", CONFIG, SOURCE.class_names, SOURCE.category_ids)
     assert "no checkpoint there yet" in message_of(load_trained, tmp_path / "new")
     (tmp_path / "empty").mkdir()
     assert "config.yaml: cannot read this configuration" in message_of(load_trained, tmp_path / "empty")
@@ -156,7 +156,7 @@ def other_dir(tmp_path):
 
 
 def save(path, config, model, step):
-    describe_run(path, config, SOURCE)
+    describe_run(path, config, SOURCE.class_names, SOURCE.category_ids)
     optimizer, step = keras.optimizers.SGD(), tf.Variable(step, dtype=tf.int64)
     checkpoint_manager(model, optimizer, step, path, config.training).save(step, check_interval=False)
 
@@ -204,7 +204,7 @@ def test_an_ensemble_has_masks_of_the_same_size(model_dir, other_dir):
 def test_a_run_may_be_continued_with_other_training(model_dir, changes):
     config = tiny_config(**changes)
     check_before_training(model_dir, config, SOURCE, resume=True)
-    describe_run(model_dir, config, SOURCE)
+    describe_run(model_dir, config, SOURCE.class_names, SOURCE.category_ids)
     assert load_config(model_dir / "config.yaml") == config
 
 
@@ -260,5 +260,5 @@ def test_variables_that_were_not_trained_before_begin_without_momentum(model_dir
 
 def test_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
-    message = message_of(describe_run, tmp_path / "file" / "model", CONFIG, SOURCE)
+    message = message_of(describe_run, tmp_path / "file" / "model", CONFIG, SOURCE.class_names, SOURCE.category_ids)
     assert message.startswith(f"--model-dir {tmp_path / 'file' / 'model'}: cannot make this directory")

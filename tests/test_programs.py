@@ -182,7 +182,7 @@ def network_dirs(tmp_path_factory):
         config = tiny_config(model={"anchor_scales": scales}, inference={"score_threshold": 0.05})
         source = load_dataset(config.data, "eval")
         model = random_network(config, len(source.class_names), seed)
-        describe_run(path, config, source)
+        describe_run(path, config, source.class_names, source.category_ids)
         step = tf.Variable(seed, dtype=tf.int64)
         manager = checkpoint_manager(model, keras.optimizers.SGD(), step, path, config.training)
         manager.save(step, check_interval=False)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from fcis_tf.boxes import tight_boxes
 
-CLASS_NAMES = [str(digit) for digit in range(10)]
+DIGITS = tuple(range(10))
 
 # Where the ink's level (0 to 1) reaches this, the pixel belongs to the digit.
 INK_THRESHOLD = 0.4
@@ -28,8 +28,8 @@ class Glyphs:
     Attributes:
         ink: [S, 72, 72] uint8, level of ink, 255 the darkest.
         boxes: [S, 4] float32, tight box (ymin, xmin, ymax, xmax) of the ink in pixels of `ink`.
-        starts: [10] int32, the first sample of each class.
-        counts: [10] int32, how many samples each class has.
+        starts: [C] int32, the first sample of each class.
+        counts: [C] int32, how many samples each class has.
         sample_ids: [S] int64 NumPy array, row of each glyph in scikit-learn's data set.
     """
 
@@ -40,19 +40,21 @@ class Glyphs:
     sample_ids: np.ndarray
 
 
-def load_glyphs(split):
+def load_glyphs(split, digits=DIGITS):
     """Enlarges the handwritten digits of one split.
 
     Args:
         split: "train" or "eval"; the two share no sample, and each has every class in the same proportion.
+        digits: the C digits to load, in the order of the classes.
 
     Returns:
         Glyphs.
     """
     samples = sklearn.datasets.load_digits()
-    rows = _rows_of_split(samples.target, split)
+    rows_by_class = [_rows_of_split(samples.target == digit, split) for digit in digits]
+    rows = np.concatenate(rows_by_class)
     ink = _enlarge(samples.images[rows] / samples.images.max())
-    counts = np.bincount(samples.target[rows], minlength=len(CLASS_NAMES))
+    counts = np.array([len(rows) for rows in rows_by_class])
     return Glyphs(
         ink=tf.constant(np.round(ink * 255).astype(np.uint8)),
         boxes=tight_boxes(ink >= INK_THRESHOLD),
@@ -62,13 +64,10 @@ def load_glyphs(split):
     )
 
 
-def _rows_of_split(labels, split):
-    parts = []
-    for label in range(len(CLASS_NAMES)):
-        rows = np.flatnonzero(labels == label)
-        for_evaluation = np.arange(len(rows)) % _EVALUATION_SHARE == 0
-        parts.append(rows[for_evaluation if split == "eval" else ~for_evaluation])
-    return np.concatenate(parts)
+def _rows_of_split(is_digit, split):
+    rows = np.flatnonzero(is_digit)
+    for_evaluation = np.arange(len(rows)) % _EVALUATION_SHARE == 0
+    return rows[for_evaluation if split == "eval" else ~for_evaluation]
 
 
 def _enlarge(images):

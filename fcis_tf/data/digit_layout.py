@@ -56,7 +56,8 @@ def draw_layout(glyphs, seed, canvas_size, max_digits):
     bond = tf.random.stateless_uniform([count], seeds[1])
     # Digits of one group are of one class.
     groups = tf.cumsum(tf.cast(bond >= _REPEAT_PROBABILITY, tf.int32))
-    digits = tf.gather(tf.random.stateless_uniform([max_digits + 1], seeds[2], 0, 10, tf.int32), groups)
+    classes = glyphs.counts.shape[0]
+    digits = tf.gather(tf.random.stateless_uniform([max_digits + 1], seeds[2], 0, classes, tf.int32), groups)
     chosen = tf.random.stateless_uniform([count], seeds[3]) * tf.cast(tf.gather(glyphs.counts, digits), tf.float32)
     samples = tf.gather(glyphs.starts, digits) + tf.cast(chosen, tf.int32)
     sizes = _draw_sizes(count, seeds[4], canvas_size)

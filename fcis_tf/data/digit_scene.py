@@ -34,7 +34,7 @@ def render_scene(glyphs, seed, canvas_size, max_digits):
     Returns:
         image: [H, W, 3] uint8 RGB.
         masks: [G, H, W] bool, the visible pixels of each digit, at least one each and none shared.
-        classes: [G] int32, 1 to 10.
+        classes: [G] int32, 1 to C.
         is_crowd: [G] bool, for digits that are hidden but for a small rest.
     """
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4), num=4)

@@ -5,7 +5,7 @@ import tensorflow as tf
 from pycocotools import mask as coco_mask
 
 from fcis_tf.boxes import tight_boxes
-from fcis_tf.data.digit_glyphs import CLASS_NAMES, load_glyphs
+from fcis_tf.data.digit_glyphs import load_glyphs
 from fcis_tf.data.digit_scene import render_scene
 from fcis_tf.data.ground_truth import make_coco
 from fcis_tf.data.mask_crops import crop_masks
@@ -18,7 +18,7 @@ class DigitsSource:
 
     Attributes:
         name: the configuration key it comes from, for messages.
-        class_names: names of classes 1 to 10.
+        class_names: names of classes 1 to C.
         category_ids: their ids in the ground truth.
         size: how many scenes there are; None for endlessly many.
         training_indices: [n] int64 NumPy array, the scenes to train on; None for all of an endless source.
@@ -35,14 +35,14 @@ class DigitsSource:
             strict: without meaning here, as there are no files.
         """
         self.name = key
-        self.class_names = list(CLASS_NAMES)
-        self.category_ids = list(range(1, len(CLASS_NAMES) + 1))
+        self.class_names = [str(digit) for digit in config.digits]
+        self.category_ids = list(range(1, len(config.digits) + 1))
         self.size = config.scenes or None
         self.training_indices = None if self.size is None else np.arange(self.size)
         self.sizes = None if self.size is None else np.tile(np.int32([config.height, config.width]), (self.size, 1))
         self._config = config
         self._mask_size = mask_size
-        self._glyphs = load_glyphs(config.split)
+        self._glyphs = load_glyphs(config.split, config.digits)
 
     def example(self, index):
         """Renders a scene, in the graph.

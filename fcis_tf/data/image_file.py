@@ -119,7 +119,8 @@ def _fit_annotations(image, orientation, size, name):
     stored = tf.shape(image)[:2]
     upright = upright_size(stored, orientation)
     fits_upright, fits_stored = (tf.reduce_all(size == found) for found in (upright, stored))
-    problem = tf.strings.join(["is ", _width_x_height(upright), " pixels, but the annotations say ", _width_x_height(size)])
+    found, expected = _width_x_height(upright), _width_x_height(size)
+    problem = tf.strings.join(["is ", found, " pixels, but the annotations say ", expected])
     return check_image(image, fits_upright | fits_stored, name, problem), tf.where(fits_upright, orientation, 1)
 
 

@@ -18,7 +18,7 @@ EPSILON = 1e-5
 
 @keras.saving.register_keras_serializable("fcis_tf")
 class AtrousResNet(keras.Layer):
-    """The trunk: an image to the features of conv4 and conv5, both at stride 16.
+    """The trunk: an image to the features of conv4 at stride 16 and of conv5 at stride 16 or 32.
 
     The original v1 with a bottleneck's stride in its first 1x1 convolution, as the published weights have it. Frozen
     batch normalisation uses and keeps its moving statistics, scale and shift.
@@ -28,6 +28,8 @@ class AtrousResNet(keras.Layer):
         frozen_stages: names among "conv1" to "conv5" whose weights are not trained.
         batch_norm: "frozen" or "trained".
         batch_norm_momentum: of the moving statistics, when trained.
+        stem_padding: where the max pooling of conv1 pads: "end", on the right and bottom only, or "both".
+        output_stride: of conv5: 16, by dilation, or 32, as the network was trained on ImageNet.
 
     Call arguments:
         images: [N, H, W, 3] float32, RGB minus the ImageNet mean. H and W of any size.
@@ -36,23 +38,35 @@ class AtrousResNet(keras.Layer):
         (conv4, conv5): [N, H / 16, W / 16, channels], sizes rounded up.
     """
 
-    def __init__(self, depth, frozen_stages=(), batch_norm="trained", batch_norm_momentum=0.99, **kwargs):
+    def __init__(
+        self,
+        depth,
+        frozen_stages=(),
+        batch_norm="trained",
+        batch_norm_momentum=0.99,
+        stem_padding="end",
+        output_stride=16,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.config = {
             "depth": depth,
             "frozen_stages": tuple(frozen_stages),
             "batch_norm": batch_norm,
             "batch_norm_momentum": batch_norm_momentum,
+            "stem_padding": stem_padding,
+            "output_stride": output_stride,
         }
+        atrous = output_stride == 16
         kind, repetitions = DEPTHS[depth]
         block = BasicBlock if kind == "basic" else BottleneckBlock
         norm = {"trainable": batch_norm == "trained", "momentum": batch_norm_momentum}
         with computing_in(self.dtype_policy):
-            self.conv1 = Stem(norm, name="conv1")
+            self.conv1 = Stem(norm, stem_padding, name="conv1")
             self.stages = []
             for stage, (channels, blocks) in enumerate(zip((64, 128, 256, 512), repetitions, strict=True), start=2):
-                stride = 2 if stage in (3, 4) else 1
-                dilation = 2 if stage == 5 else 1
+                stride = 1 if stage == 2 or (stage == 5 and atrous) else 2
+                dilation = 2 if stage == 5 and atrous else 1
                 layers = [
                     block(channels, stride if i == 0 else 1, dilation, i == 0, norm, name=f"block{i + 1}")
                     for i in range(blocks)
@@ -117,12 +131,12 @@ class ConvolutionAndNorm(keras.Layer):
 
 
 class Stem(keras.Layer):
-    """conv1: 7x7 convolution at stride 2, then 3x3 max pooling at stride 2, padded on the right and bottom only."""
+    """conv1: 7x7 convolution at stride 2, then 3x3 max pooling at stride 2, whose padding is "end" or "both"."""
 
-    def __init__(self, norm, **kwargs):
+    def __init__(self, norm, padding, **kwargs):
         super().__init__(**kwargs)
         self.convolution = ConvolutionAndNorm(64, 7, norm, stride=2, name="conv")
-        self.pad = keras.layers.ZeroPadding2D(((0, 2), (0, 2)))
+        self.pad = keras.layers.ZeroPadding2D({"end": ((0, 2), (0, 2)), "both": 1}[padding])
         self.pool = keras.layers.MaxPooling2D(3, strides=2)
 
     def build(self, shape):

@@ -35,13 +35,19 @@ class FCIS(keras.Model):
 
     def __init__(self, config, num_classes, **kwargs):
         super().__init__(**kwargs)
-        self.anchor_layout = {"scales": config.anchor_scales, "ratios": config.anchor_ratios, "stride": STRIDE}
+        self.anchor_layout = {
+            "scales": config.anchor_scales,
+            "ratios": config.anchor_ratios,
+            "stride": STRIDE,
+            "rounded": config.round_anchors,
+        }
         self.box_target_stds = config.box_target_stds
         self.backbone = AtrousResNet(
             config.backbone,
             frozen_stages=config.frozen_stages,
             batch_norm=config.batch_norm,
             batch_norm_momentum=config.batch_norm_momentum,
+            stem_padding=config.stem_padding,
             name="backbone",
             dtype=config.precision,
         )
@@ -58,6 +64,7 @@ class FCIS(keras.Model):
             group_size=config.group_size,
             pooled_size=config.pooled_size,
             stride=STRIDE,
+            round_rois=config.round_rois,
             name="head",
             dtype=config.precision,
         )

@@ -19,6 +19,7 @@ class InsideOutsideHead(keras.Layer):
         group_size: k.
         pooled_size: P.
         stride: pixels of the image per cell of conv5.
+        round_rois: whether RoIs are rounded to whole pixels before they are pooled.
 
     Call arguments:
         features: [N, H, W, D], conv5.
@@ -27,7 +28,7 @@ class InsideOutsideHead(keras.Layer):
         score_maps [N, H, W, k * k * (C + 1) * 2] and box_maps [N, H, W, k * k * 4].
     """
 
-    def __init__(self, num_classes, channels=1024, group_size=7, pooled_size=21, stride=16, **kwargs):
+    def __init__(self, num_classes, channels=1024, group_size=7, pooled_size=21, stride=16, round_rois=True, **kwargs):
         super().__init__(**kwargs)
         self.config = {
             "num_classes": num_classes,
@@ -35,8 +36,11 @@ class InsideOutsideHead(keras.Layer):
             "group_size": group_size,
             "pooled_size": pooled_size,
             "stride": stride,
+            "round_rois": round_rois,
         }
-        self.pooling = {"group_size": group_size, "pooled_size": pooled_size, "stride": stride}
+        # The operators round boxes to whole units: of pixels, or of such fractions that float32 has nothing finer.
+        self.units = 1.0 if round_rois else 2.0**16
+        self.pooling = {"group_size": group_size, "pooled_size": pooled_size, "stride": stride * self.units}
         with computing_in(self.dtype_policy):
             self.reduce = keras.layers.Conv2D(
                 channels, 1, activation="relu", kernel_initializer="he_normal", name="reduce"
@@ -87,8 +91,9 @@ class InsideOutsideHead(keras.Layer):
         Returns:
             class_logits [R, C + 1], mask_logits [R, P, P, 2] and box_offsets [R, 4], float32.
         """
-        class_logits, mask_logits = ps_assemble(score_maps, rois, image_indices, labels, **self.pooling)
-        box_offsets = tf.reduce_mean(ps_roi_pool(box_maps, rois, image_indices, **self.pooling), axis=(1, 2))
+        boxes = rois * self.units
+        class_logits, mask_logits = ps_assemble(score_maps, boxes, image_indices, labels, **self.pooling)
+        box_offsets = tf.reduce_mean(ps_roi_pool(box_maps, boxes, image_indices, **self.pooling), axis=(1, 2))
         return tuple(tf.cast(x, tf.float32) for x in (class_logits, mask_logits, box_offsets))
 
     def get_config(self):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from fcis_tf.compatibility import check_same_classes
+from fcis_tf.convert.initialization import initialize
 from fcis_tf.data import load_dataset, training_batches
 from fcis_tf.data.service import batches_of_service
 from fcis_tf.errors import UserError
@@ -63,6 +64,9 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
     checkpoints = checkpoint_manager(model, optimizer.sgd, step, model_dir, training)
     if checkpoints.latest_checkpoint:
         restore(checkpoints.latest_checkpoint, model, step, optimizer.sgd)
+    else:
+        for line in initialize(model, config, source.class_names):
+            _logger.info("%s", line)
     first_step = int(step.numpy())
     if first_step > training.steps:
         raise UserError(
@@ -74,7 +78,7 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
         batches = batches_of_service(batches, data_service)
     skipped_images = SkippedImages(source)
 
-    describe_run(model_dir, config, source)
+    describe_run(model_dir, config, source.class_names, source.category_ids)
     steps = f"from step {first_step} to {training.steps}"
     _logger.info("training in %s, %s; watch it with: tensorboard --logdir %s", model_dir, steps, model_dir)
     evaluator = Evaluator(Predictor(model, config), evaluation_source, config, model_dir)

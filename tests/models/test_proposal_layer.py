@@ -18,11 +18,11 @@ def slow_iou(box, other):
     return height * width / (area + other_area - height * width)
 
 
-def slow_proposals(logits, offsets, anchors, image_size, before_nms, nms_threshold, after_nms, min_size):
+def slow_proposals(logits, offsets, anchors, image_size, before_nms, nms_threshold, after_nms, min_size, rank_by):
     """The proposals of one image, best first: a list of boxes."""
-    scores = logits[:, 1] - logits[:, 0]
-    kept = []
-    for a in np.argsort(-scores, kind="stable")[:before_nms]:
+    scores = logits[:, 1] - logits[:, 0] if rank_by == "probability" else logits[:, 1]
+    candidates, kept = 0, []
+    for a in np.argsort(-scores, kind="stable"):
         anchor_height, anchor_width = anchors[a, 2] - anchors[a, 0], anchors[a, 3] - anchors[a, 1]
         dy, dx, dh, dw = offsets[a].astype(np.float64)
         y, x = anchors[a, 0] + anchor_height * (0.5 + dy), anchors[a, 1] + anchor_width * (0.5 + dx)
@@ -31,6 +31,9 @@ def slow_proposals(logits, offsets, anchors, image_size, before_nms, nms_thresho
         box = [min(max(edge, 0), image_size[i % 2]) for i, edge in enumerate(box)]
         if min(box[2] - box[0], box[3] - box[1]) < min_size or box[2] <= box[0] or box[3] <= box[1]:
             continue
+        candidates += 1
+        if candidates > before_nms:
+            break
         if all(slow_iou(box, other) <= nms_threshold for other in kept):
             kept.append(box)
     return kept[:after_nms]
@@ -44,9 +47,10 @@ def slow_proposals(logits, offsets, anchors, image_size, before_nms, nms_thresho
     st.sampled_from([0.1, 0.5, 0.7, 1.0]),
     st.integers(1, 70),
     st.sampled_from([0.0, 5.0, 20.0]),
+    st.sampled_from(["probability", "foreground_logit"]),
 )
 def test_equals_a_slow_reading_for_images_of_different_sizes(
-    seed, number, before_nms, nms_threshold, after_nms, min_size
+    seed, number, before_nms, nms_threshold, after_nms, min_size, rank_by
 ):
     rng = np.random.default_rng(seed)
     anchors = rng.uniform(-20, 100, (number, 2))
@@ -59,6 +63,7 @@ def test_equals_a_slow_reading_for_images_of_different_sizes(
         "nms_threshold": nms_threshold,
         "after_nms": after_nms,
         "min_size": min_size,
+        "rank_by": rank_by,
     }
     rois, valid = ProposalLayer(**options)(logits, offsets, anchors, image_sizes)
     assert rois.shape == (3, after_nms, 4) and valid.shape == (3, after_nms)
@@ -88,6 +93,17 @@ def test_only_the_order_of_scores_matters(shift):
     )
     np.testing.assert_array_equal(rois[0], [anchors[1], anchors[2], anchors[0], [0, 0, 0, 0]])
     np.testing.assert_array_equal(valid, [[True, True, True, False]])
+
+
+def test_anchors_of_cells_that_the_image_ends_in_can_be_left_out():
+    # Cells of 16 pixels: the image of 40 x 32 ends in the third row.
+    anchors = np.float32([[0, 0, 16, 16], [16, 16, 32, 32], [32, 0, 48, 16]])
+    logits = np.float32([[[0, 1], [0, 2], [0, 3]]])
+    for whole_cells_only, expected in ((True, anchors[[1, 0]]), (False, [[32, 0, 40, 16], *anchors[[1, 0]]])):
+        rois, valid = ProposalLayer(after_nms=3, whole_cells_only=whole_cells_only)(
+            logits, np.zeros([1, 3, 4], np.float32), anchors, np.int32([[40, 32]])
+        )
+        np.testing.assert_array_equal(rois[valid], expected)
 
 
 def test_boxes_that_leave_nothing_within_the_image_are_dropped():

@@ -1,0 +1,1 @@
+"""Weights from elsewhere: the authors' MXNet models, ChainerCV's, Keras's."""
