@@ -41,6 +41,7 @@ CHAINERCV = DetectorFormat(
     # How many batches the statistics of batch normalisation are from.
     is_ignored=lambda name: name.endswith("/bn/N"),
     conventions=lambda classes: {
+        "stem_padding": "end",
         "round_anchors": False,
         "round_rois": False,
         "proposals": {"min_size": _MIN_SIZES[classes], "rank_by": "foreground_logit", "whole_cells_only": False},

@@ -67,6 +67,7 @@ def convert_network(kind, source, out, config):
         config = _with_conventions(config, layout.conventions(count))
     else:
         classes = _classes_of_data(config)
+        config = _with_conventions(config, {"stem_padding": "end"})
     model = build_model(config, len(classes.names))
     lines = _save(model, detector_values(model, arrays, layout), out, config, classes)
     left = arrays.left()

@@ -46,6 +46,7 @@ MXNET = DetectorFormat(
     # The classifier of ImageNet, and weights that the authors' training had scaled for testing.
     is_ignored=lambda name: name in ("arg:fc1000_weight", "arg:fc1000_bias") or name.endswith("_test"),
     conventions=lambda classes: {
+        "stem_padding": "end",
         "round_anchors": True,
         "round_rois": True,
         "proposals": {"min_size": 2, "rank_by": "probability", "whole_cells_only": True},

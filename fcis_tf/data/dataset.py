@@ -5,8 +5,8 @@ import functools
 from fcis_tf.data.coco_json import read_coco
 from fcis_tf.data.digits import DigitsSource
 from fcis_tf.data.file_source import FileSource
-from fcis_tf.data.record_source import RecordSource
 from fcis_tf.data.sbd import read_sbd
+from fcis_tf.data.tfrecord.record_source import RecordSource
 from fcis_tf.data.voc import read_voc
 
 _READERS = {"coco": read_coco, "sbd": read_sbd, "voc": read_voc}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fcis_tf.command_line import add_override_argument, run_program, whole_number
 from fcis_tf.config import load_config
-from fcis_tf.data.record_conversion import IMAGES_PER_SHARD, convert
+from fcis_tf.data.tfrecord.conversion import IMAGES_PER_SHARD, convert
 
 
 def parse_arguments():

@@ -19,7 +19,7 @@ from PIL import Image
 from fcis_tf.config import CocoDataset, Config, DataConfig, DigitsDataset, SbdDataset, TfrecordDataset, VocDataset
 from fcis_tf.data import describe_data_error, record_writer, training_batches
 from fcis_tf.data.mask_crops import encode_runs
-from fcis_tf.data.record_conversion import convert
+from fcis_tf.data.tfrecord.conversion import convert
 from fcis_tf.errors import UserError
 from fcis_tf.evaluation import evaluate
 from tests.data.sources import open_source, read_examples

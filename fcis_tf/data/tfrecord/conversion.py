@@ -8,10 +8,10 @@ import numpy as np
 
 from fcis_tf.data.dataset import load_dataset
 from fcis_tf.data.problems import Problems
-from fcis_tf.data.record_index import read_indices
-from fcis_tf.data.record_processes import write_shards
-from fcis_tf.data.record_shards import description_path, shard_path
-from fcis_tf.data.record_writer import UNREADABLE_IMAGES, ImageFiles, RenderedImages, Shard
+from fcis_tf.data.tfrecord.processes import write_shards
+from fcis_tf.data.tfrecord.record_index import read_indices
+from fcis_tf.data.tfrecord.record_writer import UNREADABLE_IMAGES, ImageFiles, RenderedImages, Shard
+from fcis_tf.data.tfrecord.shards import description_path, shard_path
 from fcis_tf.errors import UserError
 from fcis_tf.json_file import write_json
 

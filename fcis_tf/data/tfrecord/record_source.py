@@ -11,10 +11,10 @@ from tqdm import tqdm
 from fcis_tf.data.ground_truth import make_coco
 from fcis_tf.data.image_file import check_image, decode_contents
 from fcis_tf.data.problems import Problems
-from fcis_tf.data.record_file import read_record
-from fcis_tf.data.record_index import read_indices
-from fcis_tf.data.record_layout import NO_MASKS, decode_crops, decode_mask, parse_image_and_masks
-from fcis_tf.data.record_shards import RECORDS_HINT, find_description, find_shards
+from fcis_tf.data.tfrecord.record_file import read_record
+from fcis_tf.data.tfrecord.record_index import read_indices
+from fcis_tf.data.tfrecord.record_layout import NO_MASKS, decode_crops, decode_mask, parse_image_and_masks
+from fcis_tf.data.tfrecord.shards import RECORDS_HINT, find_description, find_shards
 from fcis_tf.errors import UserError
 
 _logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class RecordSource:
         size: how many records there are.
         training_indices: [n] int64 NumPy array, the records with an instance that isn't a crowd.
         sizes: [size, 2] int32 NumPy array, height and width of the images.
+        problems: Problems, why records and instances were left out.
     """
 
     def __init__(self, config, mask_size, key, strict):
@@ -58,6 +59,7 @@ class RecordSource:
         self.class_names = [category["name"] for category in categories]
         self.category_ids = [category["id"] for category in categories]
         self._store_instances(indices, problems)
+        self.problems = problems
         if problems.counts:
             _logger.warning("%s", problems.summary())
 

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from tqdm import tqdm
 
-from fcis_tf.data.record_writer import write_shard
+from fcis_tf.data.tfrecord.record_writer import write_shard
 from fcis_tf.errors import UserError
 
 # TensorFlow's threads don't survive a fork.

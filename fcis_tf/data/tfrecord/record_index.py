@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from fcis_tf.data.record_file import find_records, read_record
-from fcis_tf.data.record_layout import UnusableRecord, read_content
-from fcis_tf.data.record_shards import INDEX_SUFFIX, PARTIAL_SUFFIX
+from fcis_tf.data.tfrecord.record_file import find_records, read_record
+from fcis_tf.data.tfrecord.record_layout import UnusableRecord, read_content
+from fcis_tf.data.tfrecord.shards import INDEX_SUFFIX, PARTIAL_SUFFIX
 
 _logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import tensorflow as tf
 from fcis_tf.data.ground_truth import make_coco
 from fcis_tf.data.image_file import decode_contents, describe_data_error
 from fcis_tf.data.problems import Problems
-from fcis_tf.data.record_index import make_index, save_index
-from fcis_tf.data.record_layout import make_example
-from fcis_tf.data.record_shards import PARTIAL_SUFFIX
+from fcis_tf.data.tfrecord.record_index import make_index, save_index
+from fcis_tf.data.tfrecord.record_layout import make_example
+from fcis_tf.data.tfrecord.shards import PARTIAL_SUFFIX
 from fcis_tf.errors import UserError
 
 # A kind of `Problems`.
