@@ -1,6 +1,7 @@
 """Looks for what is wrong with one's own data: `python -m fcis_tf.data.check --config CONFIG`."""
 
 import argparse
+import contextlib
 import logging
 from pathlib import Path
 
@@ -44,11 +45,10 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    # What it would log about annotations that are left out becomes findings.
-    logging.getLogger("fcis_tf.data").setLevel(logging.ERROR)
     config = load_config(arguments.config, arguments.override)
-    contents = [Content(config.data, split) for split in ("train", "eval")]
-    findings = find_faults(*contents, config, arguments.images)
+    with _without_warnings():
+        contents = [Content(config.data, split) for split in ("train", "eval")]
+        findings = find_faults(*contents, config, arguments.images)
     for content in contents:
         print(f"{content.key}: {_counts(content)}")
     print()
@@ -57,6 +57,18 @@ def main():
         return 0
     print("\n".join(finding.report(" and ".join(keys)) for finding, keys in findings.items()))
     return 1
+
+
+@contextlib.contextmanager
+def _without_warnings():
+    """Keeps the readers from logging which annotations they leave out: that becomes findings."""
+    logger = logging.getLogger("fcis_tf.data")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _counts(content):
