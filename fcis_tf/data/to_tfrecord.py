@@ -53,7 +53,7 @@ def main():
     # Nothing here is worth a GPU, and every process would take hold of it.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     # What a cluster sends to stop a job is to leave no half file either.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     config = load_config(arguments.config, arguments.override)
     try:
         summary = convert(config.data, arguments.split, arguments.out, arguments.shards, arguments.processes)

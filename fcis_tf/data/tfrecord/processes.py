@@ -52,11 +52,12 @@ def _write_in_processes(shards, processes, progress):
     executor = ProcessPoolExecutor(processes, _context, _start_process, (written, stop))
     # Ctrl-C reaches all processes of a terminal; those started now inherit that they ignore it.
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    running = [executor.submit(_write_in_process, shard) for shard in shards]
-    signal.signal(signal.SIGINT, handler)
-    futures = list(running)
+    running = futures = [executor.submit(_write_in_process, shard) for shard in shards]
+    # An exception in the middle of anything could leave a lock behind that the processes wait for.
+    interrupts = []
+    signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))
     try:
-        while running:
+        while running and not interrupts:
             done, running = wait(running, _UPDATE_EVERY, FIRST_EXCEPTION)
             progress.update(written.value - progress.n)
             for future in done:
@@ -66,6 +67,9 @@ def _write_in_processes(shards, processes, progress):
     finally:
         stop.set()
         executor.shutdown(cancel_futures=True)
+        signal.signal(signal.SIGINT, handler)
+    if interrupts:
+        raise KeyboardInterrupt
     return [future.result() for future in futures]
 
 
