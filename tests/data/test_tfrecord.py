@@ -17,8 +17,9 @@ import yaml
 from PIL import Image
 
 from fcis_tf.config import CocoDataset, Config, DataConfig, DigitsDataset, SbdDataset, TfrecordDataset, VocDataset
-from fcis_tf.data import describe_data_error, record_writer, training_batches
+from fcis_tf.data import describe_data_error, training_batches
 from fcis_tf.data.mask_crops import encode_runs
+from fcis_tf.data.tfrecord import record_writer
 from fcis_tf.data.tfrecord.conversion import convert
 from fcis_tf.errors import UserError
 from fcis_tf.evaluation import evaluate
