@@ -307,6 +307,31 @@ def test_grey_and_cmyk_jpeg(folder):
     assert abs(cmyk - rgb).mean() < 10
 
 
+def test_contents_decide_about_the_format_not_the_name(folder):
+    folder.save(folder.picture, "one.jpg", format="PNG")
+    folder.content["images"][0]["file_name"] = "one.jpg"
+    np.testing.assert_array_equal(folder.example()["image"], np.asarray(folder.picture))
+
+
+@pytest.mark.parametrize("annotated", ["upright", "as stored"])
+def test_photograph_that_exif_turns_stays_with_its_boxes_and_masks(folder, annotated):
+    # A picture whose instance is the only bright part, stored lying on its side.
+    upright = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    upright[5:35, 10:30] = 255
+    stored = Image.fromarray(np.rot90(upright)) if annotated == "upright" else Image.fromarray(upright)
+    exif = stored.getexif()
+    # 6: to be turned by 90 degrees clockwise.
+    exif[0x0112] = 6
+    folder.save(stored, "one.jpg", exif=exif, quality=95)
+    folder.content["images"][0]["file_name"] = "one.jpg"
+    folder.content["annotations"] = [rectangle_runs(compressed=True)]
+    example = folder.example()
+    assert example["image"].shape == (HEIGHT, WIDTH, 3) and example["masks"].all()
+    ymin, xmin, ymax, xmax = example["boxes"][0].astype(int)
+    bright = example["image"][..., 0] > 128
+    assert bright[ymin:ymax, xmin:xmax].all() and bright.sum() == (ymax - ymin) * (xmax - xmin)
+
+
 # Files that are wrong
 
 
@@ -501,6 +526,9 @@ def test_file_that_cannot_be_decoded_is_named(folder, name, content):
             list(batches.take(2))
         problem = "not an image that can be read; expected JPEG, PNG, GIF, BMP or WebP"
         assert describe_data_error(caught.value) == f"{folder.images / name}: {problem}"
+    lenient = training_batches(source, config.model_copy(update={"strict": False}), 2, seed=0)
+    (batch,) = lenient.take(1).as_numpy_iterator()
+    assert batch["image_ids"].tolist() == [1, 1] and sorted(batch["skipped"]) == [-1, 1]
 
 
 def test_image_of_another_size_than_annotated_is_named(folder):
