@@ -97,7 +97,7 @@ def _clean_runs(segmentation, height, width):
                 raise unreadable
             segmentation = coco_mask.frPyObjects(segmentation, height, width)
         mask = coco_mask.decode(segmentation)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise unreadable from None
     if mask.sum() != coco_mask.area(segmentation):
         # pycocotools leaves pixels behind the last run as it found them in memory.

@@ -30,7 +30,7 @@ def training_order(source, batch_size, seed):
         return RandomOrder(seed)
     candidates = source.training_indices
     if not len(candidates):
-        raise UserError(f"{source.name}: no image has an instance to learn from")
+        raise UserError(f"{source.name}: no image has an instance to learn from; python -m fcis_tf.data.check says why")
     height, width = source.sizes[candidates].T
     return EpochOrder(candidates[height <= width], candidates[height > width], batch_size, seed)
 

@@ -85,6 +85,8 @@ def training_batches(source, data_config, batch_size, seed, first_step=0, worker
 def evaluation_batches(source, data_config, batch_size=1):
     """Makes batches of all images of a source, once and in order.
 
+    Unless `data_config.strict`, images that cannot be read are left out.
+
     Args:
         source: of `load_dataset`, not an endless one.
         data_config: DataConfig.
@@ -103,6 +105,8 @@ def evaluation_batches(source, data_config, batch_size=1):
         return prepare_example(source.example(index), data_config.short_side, data_config.long_side)
 
     examples = tf.data.Dataset.range(source.size).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    if not data_config.strict:
+        examples = examples.ignore_errors(log_warning=False)
     return examples.padded_batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 

@@ -526,9 +526,10 @@ def test_file_that_cannot_be_decoded_is_named(folder, name, content):
             list(batches.take(2))
         problem = "not an image that can be read; expected JPEG, PNG, GIF, BMP or WebP"
         assert describe_data_error(caught.value) == f"{folder.images / name}: {problem}"
-    lenient = training_batches(source, config.model_copy(update={"strict": False}), 2, seed=0)
-    (batch,) = lenient.take(1).as_numpy_iterator()
+    config = config.model_copy(update={"strict": False})
+    (batch,) = training_batches(source, config, 2, seed=0).take(1).as_numpy_iterator()
     assert batch["image_ids"].tolist() == [1, 1] and sorted(batch["skipped"]) == [-1, 1]
+    assert [batch["image_ids"].tolist() for batch in evaluation_batches(source, config).as_numpy_iterator()] == [[1]]
 
 
 def test_image_of_another_size_than_annotated_is_named(folder):

@@ -436,6 +436,20 @@ def test_record_damaged_after_its_index_was_made(shard):
     source = open_records(shard.path)
     shard.write_at(shard.offset(1) + 500, b"????")
     assert data_error(source, 1) == f"{shard.path}: image '1': its record is damaged"
+    assert list(source.ground_truth().imgs) == [0, 2]
+
+
+def test_records_that_are_gone(digit_records, tmp_path, caplog):
+    for name, contents in digit_records.items():
+        (tmp_path / name).write_bytes(contents)
+    pattern = tmp_path / "train-*.tfrecord"
+    whole = open_records(pattern).size
+    emptied = tmp_path / "train-00001-of-00002.tfrecord"
+    emptied.write_bytes(b"")
+    with caplog.at_level(logging.WARNING):
+        assert open_records(pattern).size < whole
+    assert "skipped files without a record (1), missing records (1)" in caplog.text
+    assert f"{emptied}: holds no record" in error(pattern, strict=True)
 
 
 def data_error(source, index):

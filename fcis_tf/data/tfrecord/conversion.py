@@ -48,7 +48,7 @@ def convert(data_config, split, prefix, shards=None, processes=1):
     shards = shards or -(-len(images) // IMAGES_PER_SHARD)
     if shards > len(images):
         raise UserError(f"--shards {shards}: expected at most {len(images)}, since there are no more images")
-    _describe(ground_truth.dataset, shards, data_config, dataset_config, prefix)
+    description = _describe(ground_truth.dataset, shards, data_config, dataset_config, prefix)
 
     paths = [shard_path(prefix, number, shards) for number in range(shards)]
     # In the order of the data set, so that a training on the records sees the same images.
@@ -64,13 +64,15 @@ def convert(data_config, split, prefix, shards=None, processes=1):
     if problems.counts:
         _logger.warning("%s", problems.summary())
     written = sum(len(index.offsets) for index in read_indices(paths))
+    if missing or "records" not in description:
+        write_json(description | {"records": written}, description_path(prefix))
     there = f", of which {shards - len(missing)} were there already" if len(missing) < shards else ""
     left_out = f"; {len(images) - written} images are left out" if written < len(images) else ""
     return f"{prefix}-*.tfrecord: {written} images in {shards} files{there}{left_out}"
 
 
 def _describe(content, shards, data_config, dataset_config, prefix):
-    """Writes what the records are made of beside them, or compares it with what stands there."""
+    """Writes what the records are made of beside them, or compares it with what stands there; returns it, a dict."""
     description = {
         "images": len(content["images"]),
         "shards": shards,
@@ -87,14 +89,16 @@ def _describe(content, shards, data_config, dataset_config, prefix):
         raise UserError(f"--out {prefix}: cannot be written there: {error.strerror}") from None
     except ValueError:
         found = None
-    if found != description:
-        known = found if isinstance(found, dict) else {}
+    known = found if isinstance(found, dict) else {}
+    # How many records there are stands there at the end only.
+    if {name: value for name, value in known.items() if name != "records"} != description:
         changed = ", ".join(name for name, value in description.items() if known.get(name) != value)
         raise UserError(
             f"{path}: describes records that differ in {changed or 'other keys'}; delete it and {prefix.name}-* to "
             "write them anew, or choose another --out"
         )
-    write_json(description, path)
+    write_json(known or description, path)
+    return known or description
 
 
 def _digest(content):

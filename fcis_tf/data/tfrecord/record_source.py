@@ -9,12 +9,12 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from fcis_tf.data.ground_truth import make_coco
-from fcis_tf.data.image_file import check_image, decode_contents
+from fcis_tf.data.image_file import check_image, decode_contents, describe_data_error
 from fcis_tf.data.problems import Problems
 from fcis_tf.data.tfrecord.record_file import read_record
 from fcis_tf.data.tfrecord.record_index import read_indices
 from fcis_tf.data.tfrecord.record_layout import NO_MASKS, decode_crops, decode_mask, parse_image_and_masks
-from fcis_tf.data.tfrecord.shards import RECORDS_HINT, find_description, find_shards
+from fcis_tf.data.tfrecord.shards import RECORDS_HINT, find_description, find_shards, read_description
 from fcis_tf.errors import UserError
 
 _logger = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class RecordSource:
         paths = find_shards(config.records, f"{key}.records")
         indices = read_indices(paths)
         problems = self._report_problems(indices)
+        _check_number_of_records(paths, indices, problems)
         self._store_records(paths, indices, config.max_images)
         categories = _read_categories(config, key, paths, indices)
         self.class_names = [category["name"] for category in categories]
@@ -96,13 +97,19 @@ class RecordSource:
         """
         problems = Problems(self._origin, self._strict)
         images, annotations = [], []
-        records = tf.data.Dataset.range(self.size).map(self._read_files, num_parallel_calls=tf.data.AUTOTUNE)
-        progress = tqdm(records.as_numpy_iterator(), "Reading masks", self.size, delay=2, leave=False)
-        for row, (name, _, pngs) in enumerate(progress):
+        records = iter(tf.data.Dataset.range(self.size).map(self._read_files, num_parallel_calls=tf.data.AUTOTUNE))
+        for row in tqdm(range(self.size), "Reading masks", delay=2, leave=False):
+            try:
+                # An iterator goes on behind an error.
+                name, _, pngs = next(records)
+            except tf.errors.InvalidArgumentError as error:
+                problems.report("damaged records", describe_data_error(error) or error.message)
+                continue
             try:
                 segmentations = [coco_mask.encode(np.asfortranarray(decode_mask(png))) for png in pngs]
             except tf.errors.InvalidArgumentError:
-                problems.report("images with a damaged mask", f"{name.decode()}: has a mask that cannot be decoded")
+                detail = f"{name.numpy().decode()}: has a mask that cannot be decoded"
+                problems.report("images with a damaged mask", detail)
                 continue
             image_id, (height, width) = int(self._image_ids[row]), self.sizes[row].tolist()
             images.append({"id": image_id, "height": height, "width": width})
@@ -177,6 +184,18 @@ class RecordSource:
                 "bbox": [xmin, ymin, xmax - xmin, ymax - ymin],
                 "iscrowd": int(self._is_crowd[i]),
             }
+
+
+def _check_number_of_records(paths, indices, problems):
+    """Reports files without a record, and records that are missing by what the description beside the files says."""
+    for path, index in zip(paths, indices, strict=True):
+        if not len(index.offsets) and not index.problems:
+            problems.report("files without a record", f"{path}: holds no record")
+    description = read_description(paths[0])
+    there = sum(len(index.offsets) for index in indices)
+    if description and description.get("shards") == len(paths) and description.get("records", there) != there:
+        detail = f"{there} of {description['records']} records are there"
+        problems.report("missing records", f"{find_description(paths[0])}: {detail}")
 
 
 def _image_ids(source_ids):

@@ -1,6 +1,7 @@
 """Names of TFRecord files, as TensorFlow's Model Garden has them: train-00000-of-00010.tfrecord."""
 
 import glob
+import json
 import logging
 import re
 from pathlib import Path
@@ -34,6 +35,16 @@ def find_description(shard):
     name = _NAME.fullmatch(shard.name)
     path = name and description_path(shard.with_name(name["prefix"]))
     return path if path and path.is_file() else None
+
+
+def read_description(shard):
+    """Returns what the JSON file that belongs to a shard says, a dict, or None where there is no such file."""
+    path = find_description(shard)
+    try:
+        description = path and json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return description if isinstance(description, dict) else None
 
 
 def find_shards(pattern, key):
