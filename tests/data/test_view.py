@@ -32,7 +32,7 @@ def test_tables_count_what_is_there(tmp_path, data_set):
     data_set.annotations[1]["iscrowd"] = 1
     data_set.annotations = [a for a in data_set.annotations if a["image_id"] != 20]
     config = load_config(config_of(tmp_path, data_set), ["model.anchor_scales=[0.5]"])
-    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config)
+    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config, "train")
     assert rows(tables, "images ") == [["3"]] and rows(tables, "  without an instance") == [["1"]]
     assert rows(tables, "instances  ")[0] == ["3"] and rows(tables, "crowd regions") == [["1"]]
     assert rows(tables, "cup") == [["2", "66.7", "%", "2", "0"]] and rows(tables, "pot") == [
@@ -46,7 +46,7 @@ def test_areas_grow_with_the_image(tmp_path, data_set):
     config = load_config(
         config_of(tmp_path, data_set), [f"data.short_side={4 * HEIGHT}", f"data.long_side={4 * WIDTH}"]
     )
-    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config)
+    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config, "train")
     names = ("sqrt(area), as stored", "sqrt(area), as the network sees it")
     stored, seen = (np.array(rows(tables, name)[0], float) for name in names)
     np.testing.assert_allclose(seen, 4 * stored, atol=2.5)
@@ -56,7 +56,7 @@ def test_a_data_set_without_instances_has_tables_too(tmp_path, data_set):
     for annotation in data_set.annotations:
         annotation["iscrowd"] = 1
     config = load_config(config_of(tmp_path, data_set))
-    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config)
+    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config, "train")
     assert rows(tables, "crowd regions") == [["6"]] and rows(tables, "no anchor of an IoU of 0.5")[0][0] == "-"
 
 
@@ -64,7 +64,7 @@ def test_the_page_shows_each_image_once(tmp_path, data_set):
     config = load_config(config_of(tmp_path, data_set))
     source = load_dataset(config.data, "train")
     # Of 560 x 420 pixels each.
-    assert 3 * 560 < draw_page(source, config, "train", 12, seed=0).shape[1] < 4 * 560
+    assert 3 * 560 < draw_page(source, config, "train", 12, seed=0)[0].shape[1] < 4 * 560
 
 
 def test_an_example_is_drawn_where_it_is():
