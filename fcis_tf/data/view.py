@@ -26,7 +26,7 @@ _EPILOG = """
 What is drawn is taken from the batches of training or evaluation themselves: images resized, flipped and cropped as the
 configuration says, masks as they are left at data.mask_size, (names in brackets) for crowd regions, and thin white
 lines for the anchors that the RPN learns as foreground. If masks lie beside the objects, the annotations are for other
-images; an instance without a white box has no anchor to be found with.
+images; an instance without a white box has no anchor to be found with. A name without room is left out.
 
 The tables count all images, from the annotations alone; of an endless data set the first 200 scenes.
 """
