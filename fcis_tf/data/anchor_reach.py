@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from fcis_tf.data.pipeline import training_scales
 from fcis_tf.data.preparation import resized_size
 from fcis_tf.models.anchors import anchor_shapes
 from fcis_tf.models.fcis import STRIDE
@@ -19,29 +20,42 @@ _SAMPLE = 20_000
 _CHUNK = 4096
 
 
-def boxes_at_network_scale(boxes, sizes, data_config):
-    """Brings boxes to the scale at which the network sees their images.
+def network_scales(data_config, split):
+    """Returns the scales, a list of (short side, long side), at which the network sees the images of a split.
+
+    Args:
+        data_config: DataConfig.
+        split: "train" or "eval".
+    """
+    return training_scales(data_config) if split == "train" else [(data_config.short_side, data_config.long_side)]
+
+
+def boxes_at_network_scale(boxes, sizes, scales):
+    """Brings boxes to the scales at which the network sees their images.
 
     Args:
         boxes: [G, 4] (ymin, xmin, ymax, xmax) in pixels of the images as stored.
         sizes: [G, 2] (height, width) of the image that each box is in, whole numbers from 1.
-        data_config: DataConfig.
+        scales: S scales of `network_scales`.
 
     Returns:
-        boxes [G, 4] float64 and sizes [G, 2] int32, in pixels of the resized images.
+        boxes [S * G, 4] float64 and sizes [S * G, 2] int32, in pixels of the resized images: all boxes at the first
+        scale, then all at the next one.
     """
     sizes = np.reshape(sizes, (-1, 2)).astype(np.int32)
     if not len(sizes):
         return boxes, sizes
     distinct, which = np.unique(sizes, axis=0, return_inverse=True)
-    resized = tf.vectorized_map(
-        lambda size: resized_size(size, data_config.short_side, data_config.long_side), tf.constant(distinct)
-    )
-    resized = resized.numpy()[np.ravel(which)]
+    resized = [
+        tf.vectorized_map(lambda size, scale=scale: resized_size(size, *scale), tf.constant(distinct)).numpy()
+        for scale in scales
+    ]
+    resized = np.concatenate([of_distinct[np.ravel(which)] for of_distinct in resized])
+    boxes, sizes = (np.tile(values, (len(scales), 1)) for values in (boxes, sizes))
     return boxes * np.tile(resized / sizes, 2), resized
 
 
-def best_anchor_ious(boxes, sizes, scales, ratios):
+def best_anchor_ious(boxes, sizes, scales, ratios, rounded=False):
     """Finds for each box the highest IoU with any anchor that the RPN learns from.
 
     These are the anchors within the image (`fcis_tf.losses.anchor_targets`). They sit on a regular grid, and how much
@@ -51,22 +65,22 @@ def best_anchor_ious(boxes, sizes, scales, ratios):
     Args:
         boxes: [G, 4] (ymin, xmin, ymax, xmax) in pixels of the resized images.
         sizes: [G, 2] (height, width) of the resized image that each box is in.
-        scales, ratios: as in ModelConfig.
+        scales, ratios, rounded: as `anchor_shapes` takes them.
 
     Returns:
         [G] float64, 0 where no anchor is within the image.
     """
     boxes, sizes = np.reshape(boxes, (-1, 4)).astype(np.float64), np.reshape(sizes, (-1, 2))
-    shapes = anchor_shapes(scales, ratios, STRIDE).astype(np.float64)
+    shapes = anchor_shapes(scales, ratios, STRIDE, rounded).astype(np.float64)
     chunks = [slice(start, start + _CHUNK) for start in range(0, len(boxes), _CHUNK)]
     return np.concatenate([np.zeros(0), *(_best_ious(boxes[c], sizes[c], shapes) for c in chunks)])
 
 
-def suggest_anchors(boxes, sizes, scales, ratios, iou=0.5):
+def suggest_anchors(boxes, sizes, scales, ratios, rounded=False, iou=0.5):
     """Extends scales and ratios, one at a time, as long as that makes anchors reach many more boxes.
 
     Args:
-        boxes, sizes, scales, ratios: as `best_anchor_ious` takes them.
+        boxes, sizes, scales, ratios, rounded: as `best_anchor_ious` takes them.
         iou: from which overlap on an anchor reaches a box.
 
     Returns:
@@ -77,7 +91,7 @@ def suggest_anchors(boxes, sizes, scales, ratios, iou=0.5):
     boxes, sizes = boxes[chosen], sizes[chosen]
 
     def unreached(anchors):
-        return float(np.mean(best_anchor_ious(boxes, sizes, *anchors) < iou))
+        return float(np.mean(best_anchor_ious(boxes, sizes, *anchors, rounded) < iou))
 
     best, lowest = (tuple(sorted(scales)), tuple(sorted(ratios))), unreached((scales, ratios))
     while True:

@@ -62,7 +62,7 @@ def training_batches(source, data_config, batch_size, seed, first_step=0, worker
         else:
             example, skipped = read_example(source, order, position)
         flip = data_config.horizontal_flip & (_uniform(seed, _FLIP, position) < 0.5)
-        short_side, long_side = _draw_scale(data_config, seed, position // batch_size)
+        short_side, long_side = draw_scale(data_config, seed, position // batch_size)
         example = flip_example(example, flip)
         if max(data_config.train_scales, default=0) <= data_config.short_side:
             prepared = prepare_example(example, short_side, long_side)
@@ -108,6 +108,28 @@ def evaluation_batches(source, data_config, batch_size=1):
     if not data_config.strict:
         examples = examples.ignore_errors(log_warning=False)
     return examples.padded_batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def training_scales(data_config):
+    """Returns the scales to train at: a list of (short side, long side) in pixels, all of them equally probable."""
+    short_sides = data_config.train_scales or (data_config.short_side,)
+    return [(side, side * data_config.long_side / data_config.short_side) for side in short_sides]
+
+
+def draw_scale(data_config, seed, step):
+    """Draws the scale of a training batch.
+
+    Args:
+        data_config: DataConfig.
+        seed: the training's seed.
+        step: int64 scalar.
+
+    Returns:
+        short_side, long_side: float32 scalars.
+    """
+    scales = training_scales(data_config)
+    choice = tf.cast(_uniform(seed, _SCALE, step) * len(scales), tf.int32)
+    return tuple(tf.unstack(tf.constant(scales, tf.float32)[choice]))
 
 
 def flip_example(example, is_flipped):
@@ -174,14 +196,6 @@ def _prepared(example, image, instances):
         "image_ids": example["image_id"],
         **{name: instances[name] for name in ("boxes", "classes", "is_crowd", "masks")},
     }
-
-
-def _draw_scale(data_config, seed, step):
-    """Returns a step's short side and long side, float32."""
-    short_sides = data_config.train_scales or (data_config.short_side,)
-    long_sides = [side * data_config.long_side / data_config.short_side for side in short_sides]
-    choice = tf.cast(_uniform(seed, _SCALE, step) * len(short_sides), tf.int32)
-    return tf.constant(short_sides, tf.float32)[choice], tf.constant(long_sides, tf.float32)[choice]
 
 
 def _uniform(seed, purpose, number):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fcis_tf.data.anchor_reach import best_anchor_ious, boxes_at_network_scale
+from fcis_tf.data.anchor_reach import best_anchor_ious, boxes_at_network_scale, network_scales
 
 # COCO's bounds of the area of small and medium instances, in pixels.
 _SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
@@ -10,16 +10,17 @@ _QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 _REACHES = (0.7, 0.5)
 
 
-def statistics_tables(ground_truth, config):
+def statistics_tables(ground_truth, config, split):
     """Describes a data set.
 
     Args:
         ground_truth: pycocotools COCO, of `source.ground_truth()`.
-        config: Config, whose scale and anchors are taken.
+        config: Config, whose scales and anchors are taken.
+        split: "train" or "eval", which has its own scales.
 
     Returns:
         A string: tables of instances a class, of sizes and shapes as stored and as the network sees them, and of how
-        many instances the anchors reach.
+        many instances the anchors reach. Where training has several scales, the network sees each instance at all.
     """
     dataset = ground_truth.dataset
     instances = [annotation for annotation in dataset["annotations"] if not annotation["iscrowd"]]
@@ -28,10 +29,11 @@ def statistics_tables(ground_truth, config):
     of_instances = np.array([rows[instance["image_id"]] for instance in instances], np.int64)
     x, y, width, height = np.array([a["bbox"] for a in instances], np.float64).reshape(-1, 4).T
     boxes = np.stack([y, x, y + height, x + width], axis=1)
-    resized, resized_sizes = boxes_at_network_scale(boxes, sizes[of_instances], config.data)
+    scales = network_scales(config.data, split)
+    resized, resized_sizes = boxes_at_network_scale(boxes, sizes[of_instances], scales)
     areas = np.array([instance["area"] for instance in instances], np.float64)
     # Masks grow with their image.
-    resized_areas = areas * resized_sizes.prod(axis=1) / sizes[of_instances].prod(axis=1)
+    resized_areas = np.tile(areas / sizes[of_instances].prod(axis=1), len(scales)) * resized_sizes.prod(axis=1)
     tables = [
         _overview(dataset, sizes, of_instances),
         _classes(dataset),
@@ -39,6 +41,8 @@ def statistics_tables(ground_truth, config):
         _size_groups(areas, resized_areas),
         _reach(resized, resized_sizes, resized_areas, config.model),
     ]
+    if split == "train" and config.data.train_scales:
+        tables.append(_about_scales([short_side for short_side, _ in scales]))
     return "\n\n".join(tables)
 
 
@@ -66,7 +70,7 @@ def _classes(dataset):
             count[0] += 1
             count[1].add(annotation["image_id"])
     total = max(sum(instances for instances, _, _ in counts.values()), 1)
-    names = {category["id"]: category["name"] for category in dataset["categories"]}
+    names = {category["id"]: _printable(category["name"]) for category in dataset["categories"]}
     rows = [
         (names[category_id], [instances, f"{100 * instances / total:.1f} %", len(images), crowds])
         for category_id, (instances, images, crowds) in counts.items()
@@ -101,13 +105,20 @@ def _size_groups(areas, resized_areas):
 
 def _reach(boxes, sizes, areas, model):
     """Counts the instances that no anchor reaches, by their area as the network sees it."""
-    ious = best_anchor_ious(boxes, sizes, model.anchor_scales, model.anchor_ratios)
+    ious = best_anchor_ious(boxes, sizes, model.anchor_scales, model.anchor_ratios, model.round_anchors)
     groups = {"all": np.ones(len(ious), bool)} | _grouped(areas)
     rows = [
         (f"no anchor of an IoU of {reach}", [_share((ious < reach)[group]) for group in groups.values()])
         for reach in _REACHES
     ]
     return _table(("instances with", *groups), rows)
+
+
+def _about_scales(short_sides):
+    return (
+        "Sizes as the network sees them and what anchors reach count each instance once at every one of\n"
+        f"data.train_scales, short sides of {', '.join(map(str, short_sides))} pixels, before images are cropped."
+    )
 
 
 def _grouped(areas):
@@ -117,6 +128,11 @@ def _grouped(areas):
 def _share(selected):
     """Returns how many of a bool array are True, and which part of it: "12 (3.4 %)"."""
     return f"{selected.sum()} ({100 * selected.mean():.1f} %)" if len(selected) else "-"
+
+
+def _printable(name):
+    """Returns a name without what would tear its line, or change the terminal's colours."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
 
 
 def _number(value):

@@ -1,18 +1,20 @@
 """Instances drawn over their image."""
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from fcis_tf.visualization.colors import instance_color, label_font, line_width, text_color
+from fcis_tf.visualization.colors import instance_color, line_width
+from fcis_tf.visualization.draw_labels import draw_labels
+from fcis_tf.visualization.glyphs import class_labels
 
 _MASK_OPACITY = 0.45
 
 
-def draw_instances(image, boxes, classes, scores, masks, class_names):
+def draw_instances(image, boxes, classes, scores, masks, class_names, *, hide_nothing=False):
     """Draws masks, classes and scores over an image.
 
     Every instance has a colour of its own: a translucent mask with a crisp outline, and a label at its box. The
-    instances come in order of falling score, and the better ones are drawn over the others.
+    instances come in order of falling score, and the better ones are drawn over the others. Long names are cut, and
+    the number stands for a class whose name the font lacks characters of.
 
     Args:
         image: [H, W, 3] uint8, RGB.
@@ -21,6 +23,7 @@ def draw_instances(image, boxes, classes, scores, masks, class_names):
         scores: [D] in 0..1, or None for instances without one, such as the ground truth.
         masks: [D, H, W] bool.
         class_names: the names of the C classes; class i + 1 is class_names[i].
+        hide_nothing: whether labels are left out that have no place where they hide neither instances nor labels.
 
     Returns:
         [H, W, 3] uint8, a new image.
@@ -28,10 +31,11 @@ def draw_instances(image, boxes, classes, scores, masks, class_names):
     drawn = image.copy()
     for index, mask in reversed(list(enumerate(masks))):
         _paint_mask(drawn, mask, instance_color(index), line_width(image))
-    labels = [class_names[label - 1] for label in classes]
+    names = class_labels(class_names)
+    labels = [names[label - 1] for label in classes]
     if scores is not None:
         labels = [f"{label}: {score:.2f}" for label, score in zip(labels, scores, strict=True)]
-    return _draw_labels(drawn, boxes, labels)
+    return draw_labels(drawn, boxes, labels, hide_nothing=hide_nothing)
 
 
 def _paint_mask(image, mask, color, width):
@@ -52,47 +56,3 @@ def _outline(mask, width):
     for _ in range(width):
         inner[1:-1, 1:-1] &= inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
     return mask & ~inner[1:-1, 1:-1]
-
-
-def _draw_labels(image, boxes, labels):
-    canvas = Image.fromarray(image)
-    draw, font = ImageDraw.Draw(canvas), label_font(image)
-    margin = font.size // 5
-    places = []
-    for box, label in zip(boxes, labels, strict=True):
-        left, top, right, bottom = draw.textbbox((0, 0), label, font=font)
-        size = right - left + 2 * margin, bottom - top + 2 * margin
-        places.append(_label_place(box, size, canvas.size, places))
-    for index, ((x0, y0, x1, y1), label) in reversed(list(enumerate(zip(places, labels, strict=True)))):
-        color = instance_color(index)
-        draw.rectangle((x0, y0, x1 - 1, y1 - 1), fill=color)
-        left, top, _, _ = draw.textbbox((0, 0), label, font=font)
-        draw.text((x0 + margin - left, y0 + margin - top), label, font=font, fill=text_color(color))
-    return np.asarray(canvas)
-
-
-def _label_place(box, size, image_size, taken):
-    """Finds the rectangle for a label at its box, where it hides least of the labels that are placed already.
-
-    Args:
-        box: (ymin, xmin, ymax, xmax) of the instance.
-        size: (width, height) of the label.
-        image_size: (width, height) of the image.
-        taken: rectangles of other labels.
-
-    Returns:
-        (left, top, right, bottom), within the image where it is large enough.
-    """
-    ymin, xmin, ymax, _ = (round(float(edge)) for edge in box)
-    width, height = size
-    x = max(min(xmin, image_size[0] - width), 0)
-    # Above the box, just inside it at the top and at the bottom, and below it: of equals the first is taken.
-    tops = [max(min(y, image_size[1] - height), 0) for y in (ymin - height, ymin, ymax - height, ymax)]
-    places = [(x, y, x + width, y + height) for y in tops]
-    return min(places, key=lambda place: sum(_overlap(place, other) for other in taken))
-
-
-def _overlap(a, b):
-    """Returns the area in pixels that two rectangles (left, top, right, bottom) share."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    return max(width, 0) * max(height, 0)

@@ -7,13 +7,16 @@ from PIL import Image, ImageDraw
 from fcis_tf.ops import render_masks
 from fcis_tf.visualization.colors import instance_color, line_width
 from fcis_tf.visualization.draw_instances import draw_instances
+from fcis_tf.visualization.glyphs import class_labels
 
-# White that shows what is below: there may be more than a hundred anchors.
-_ANCHOR_COLOR = (255, 255, 255, 120)
+# They show what is below: there may be more than a hundred anchors. Dark beside white is seen on every ground.
+_ANCHOR_COLOR, _ANCHOR_EDGE = (255, 255, 255, 120), (0, 0, 0, 70)
 
 
 def draw_training_example(image, boxes, classes, is_crowd, masks, anchors, class_names):
-    """Draws instances with their boxes, and anchors as thin white lines below them.
+    """Draws instances with their boxes, and anchors as thin white lines with a dark edge below them.
+
+    A name that would hide instances or other names is left out.
 
     Args:
         image: [H, W, 3] uint8, RGB.
@@ -28,10 +31,12 @@ def draw_training_example(image, boxes, classes, is_crowd, masks, anchors, class
         [H, W, 3] uint8, a new image.
     """
     # The names in brackets are classes of their own.
-    names = [*class_names, *(f"({name})" for name in class_names)]
+    names = [*class_names, *(f"({name})" for name in class_labels(class_names, room=2))]
     labels = np.where(is_crowd, classes + len(class_names), classes)
+    image = _outline(image, np.asarray(anchors) + (-1, -1, 1, 1), [_ANCHOR_EDGE] * len(anchors), 1)
     image = _outline(image, anchors, [_ANCHOR_COLOR] * len(anchors), 1)
-    drawn = draw_instances(image, boxes, labels, None, _render(masks, boxes, image.shape[:2]), names)
+    masks = _render(masks, boxes, image.shape[:2])
+    drawn = draw_instances(image, boxes, labels, None, masks, names, hide_nothing=True)
     return _outline(drawn, boxes, [instance_color(i) for i in range(len(boxes))], line_width(image))
 
 

@@ -32,7 +32,7 @@ def test_tables_count_what_is_there(tmp_path, data_set):
     data_set.annotations[1]["iscrowd"] = 1
     data_set.annotations = [a for a in data_set.annotations if a["image_id"] != 20]
     config = load_config(config_of(tmp_path, data_set), ["model.anchor_scales=[0.5]"])
-    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config)
+    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config, "train")
     assert rows(tables, "images ") == [["3"]] and rows(tables, "  without an instance") == [["1"]]
     assert rows(tables, "instances  ")[0] == ["3"] and rows(tables, "crowd regions") == [["1"]]
     assert rows(tables, "cup") == [["2", "66.7", "%", "2", "0"]] and rows(tables, "pot") == [
@@ -46,7 +46,7 @@ def test_areas_grow_with_the_image(tmp_path, data_set):
     config = load_config(
         config_of(tmp_path, data_set), [f"data.short_side={4 * HEIGHT}", f"data.long_side={4 * WIDTH}"]
     )
-    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config)
+    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config, "train")
     names = ("sqrt(area), as stored", "sqrt(area), as the network sees it")
     stored, seen = (np.array(rows(tables, name)[0], float) for name in names)
     np.testing.assert_allclose(seen, 4 * stored, atol=2.5)
@@ -56,15 +56,29 @@ def test_a_data_set_without_instances_has_tables_too(tmp_path, data_set):
     for annotation in data_set.annotations:
         annotation["iscrowd"] = 1
     config = load_config(config_of(tmp_path, data_set))
-    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config)
+    tables = statistics_tables(load_dataset(config.data, "train").ground_truth(), config, "train")
     assert rows(tables, "crowd regions") == [["6"]] and rows(tables, "no anchor of an IoU of 0.5")[0][0] == "-"
 
 
-def test_the_page_shows_each_image_once(tmp_path, data_set):
+def test_sizes_are_those_of_all_training_scales(tmp_path, data_set):
+    scales = [f"data.train_scales=[{HEIGHT // 2}, {HEIGHT}, {2 * HEIGHT}]"]
+    config = load_config(config_of(tmp_path, data_set), scales)
+    ground_truth = load_dataset(config.data, "train").ground_truth()
+    seen = [rows(statistics_tables(ground_truth, config, s), "as the network sees it")[0] for s in ("train", "eval")]
+    assert [sum(map(int, row[::3])) for row in seen] == [18, 6]
+
+
+def test_images_that_cannot_be_read_are_left_out(tmp_path, data_set):
     config = load_config(config_of(tmp_path, data_set))
     source = load_dataset(config.data, "train")
-    # Of 560 x 420 pixels each.
-    assert 3 * 560 < draw_page(source, config, "train", 12, seed=0).shape[1] < 4 * 560
+    (data_set.folder / "train2.png").write_bytes(b"no image")
+    page, unreadable = draw_page(source, config, "train", 12, seed=0)
+    # Pictures are of 560 x 420 pixels.
+    assert unreadable == 1 and 2 * 560 < page.shape[1] < 3 * 560
+    for name in ("train1.png", "train3.png"):
+        (data_set.folder / name).write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"train\d.png: not an image.*fcis_tf.data.check"):
+        draw_page(source, config, "train", 12, seed=0)
 
 
 def test_an_example_is_drawn_where_it_is():
@@ -81,6 +95,23 @@ def test_pictures_are_laid_out_in_rows():
     page = lay_out_page(pictures, ["a"] * 4, width=220)
     starts = np.flatnonzero(np.diff((page == 7).all(axis=2).any(axis=1).astype(int)) == 1)
     assert len(starts) == 3 and (page == 7).all(axis=2).sum() == 20 * 600
+
+
+def test_captions_do_not_run_into_each_other():
+    pictures = [np.zeros((20, 10, 3), np.uint8)] * 2
+    alone = lay_out_page(pictures[:1], ["a long caption"])
+    assert lay_out_page(pictures, ["a long caption"] * 2).shape[1] > 1.5 * alone.shape[1]
+    cut = lay_out_page(pictures[:1], ["a very long caption " * 20])
+    assert cut.shape[1] < 400
+
+
+def test_statistics_are_printed_where_nothing_can_be_drawn(tmp_path, data_set, monkeypatch, capsys):
+    data_set.annotations.clear()
+    path = config_of(tmp_path, data_set)
+    monkeypatch.setattr("sys.argv", ["view", "--config", str(path), "--out", str(tmp_path / "page.png")])
+    with pytest.raises(UserError, match="no image has an instance"):
+        main()
+    assert "without an instance" in capsys.readouterr().out
 
 
 def test_the_program_draws_and_counts(tmp_path, data_set, monkeypatch, capsys):

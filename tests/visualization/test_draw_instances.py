@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fcis_tf.visualization import draw_boxes, draw_instances
+from fcis_tf.visualization.glyphs import class_labels
 
 NAMES = ["cat", "dog"]
 
@@ -45,6 +46,19 @@ def test_labels_of_instances_at_one_place_do_not_hide_each_other():
     )
     assert (two[120:150, 100:120] != 128).any()
     assert (one[120:150, 100:120] == 128).all()
+
+
+def test_labels_that_would_hide_instances_can_be_left_out():
+    image = np.full((200, 300, 3), 128, np.uint8)
+    # Small ones without a gap: any label covers some of them.
+    boxes = np.float32([[y, x, y + 10, x + 10] for y in range(0, 200, 10) for x in range(0, 300, 10)])
+    arguments = boxes, np.ones(len(boxes), int), None, np.zeros((len(boxes), 200, 300), bool), NAMES
+    assert (draw_instances(image, *arguments) != 128).any()
+    np.testing.assert_array_equal(draw_instances(image, *arguments, hide_nothing=True), image)
+
+
+def test_names_are_cut_or_replaced_by_numbers():
+    assert class_labels(["cat", "n" * 40, "\u732b"]) == ["cat", "n" * 17 + "...", "class 3"]
 
 
 def test_an_image_without_instances_is_left_alone():
