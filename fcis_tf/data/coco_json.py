@@ -93,7 +93,7 @@ def _read_images(entries, folder, max_images, problems):
                 raise Unusable("image ids that stand there twice", f"id {entry['id']} stands there twice")
             images[entry["id"]] = entry
         except Unusable as problem:
-            problems.report(problem.kind, f"images[{i}]: {problem}")
+            problems.report(problem.kind, f"images[{i}]: {problem}", of="images")
     wanted = [images[image_id] for image_id in sorted(images)][: max_images or None]
     return [image for image in wanted if _has_file(image, folder, problems)]
 
@@ -101,7 +101,7 @@ def _read_images(entries, folder, max_images, problems):
 def _has_file(image, folder, problems):
     path = folder / image["file_name"]
     if not os.path.isfile(path):
-        problems.report("images without a file", f"image id {image['id']} has no file {path}")
+        problems.report("images without a file", f"image id {image['id']} has no file {path}", of="images")
         return False
     return True
 
