@@ -326,10 +326,10 @@ def test_sizes_of_files(pair, found, size, expected):
     assert any(finding.startswith("error") and expected in finding for finding in found(max_images=3))
 
 
-def turned(size, path):
-    """Writes an image that EXIF turns by 90 degrees, of a size (width, height) as stored."""
+def turned(size, path, orientation=6):
+    """Writes an image that EXIF turns, by 90 degrees unless told else, of a size (width, height) as stored."""
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     Image.new("RGB", size).save(path, exif=exif)
 
 
@@ -343,6 +343,14 @@ def test_images_that_exif_turns(pair, found):
             turned((WIDTH, HEIGHT), data_set.folder / image["file_name"])
     assert all("annotated as they are stored" in finding for finding in found(max_images=3))
     assert len(found(max_images=3)) == 2
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_images_that_exif_turns_without_a_trace_in_their_size(pair, found, orientation):
+    turned((WIDTH, HEIGHT), pair[0].folder / "train2.png", orientation)
+    finding = only(found(max_images=3))
+    assert finding.startswith("warning") and "1 of 3 images have an EXIF orientation" in finding
+    assert "train2.png" in finding
 
 
 def test_few_images_can_be_decoded(tmp_path, pair):
