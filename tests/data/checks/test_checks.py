@@ -298,6 +298,19 @@ def test_evaluation_on_training_images(tmp_path, pair):
 # Image files
 
 
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("http://host/train1.png", "1 of 3 file names are URLs"),
+        ("images\\train1.png", "1 of 3 file names are paths with backslashes"),
+        ("train2.png", "1 files are those of several images"),
+    ],
+)
+def test_file_names(pair, found, name, expected):
+    pair[0].images[0]["file_name"] = name
+    assert any(expected in finding and name in finding for finding in found())
+
+
 def test_missing_files(pair, found):
     (pair[0].folder / "train2.png").unlink()
     finding = found(max_images=None)[0]
