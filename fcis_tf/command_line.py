@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from fcis_tf.data import describe_data_error
 from fcis_tf.errors import UserError
+from fcis_tf.printable import printable
 
 
 def run_program(main):
@@ -39,7 +40,7 @@ def run_program(main):
 
 
 def _report(message, status):
-    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    print(f"{Path(sys.argv[0]).name}: {printable(str(message))}", file=sys.stderr)
     return status
 
 

@@ -13,6 +13,7 @@ _EPILOG = """
 what is looked for, in data.train and data.eval:
   category ids that no category has: off by one, positions in the list, in quotes; the background as a category
   image ids that no image has: off by one, in quotes, file names
+  file names that are URLs, have backslashes, or stand there twice
   boxes that aren't (x, y, width, height) in pixels: corners, centres, y before x, fractions of the image, other masks
   masks that are missing, empty, plain rectangles, or of another size than their image
   image files that are missing or damaged, or of another size than the annotations say; turned by EXIF

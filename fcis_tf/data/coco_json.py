@@ -1,6 +1,5 @@
 """Reading and checking annotations in COCO's JSON format."""
 
-import json
 import os
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -9,8 +8,10 @@ from tqdm import tqdm
 
 from fcis_tf.data.annotated_images import AnnotatedImages
 from fcis_tf.data.coco_annotation import clean_annotation
+from fcis_tf.data.coco_file import read_coco_file
 from fcis_tf.data.problems import Problems, Unusable
 from fcis_tf.errors import UserError
+from fcis_tf.printable import is_encodable
 
 DOWNLOAD_HINT = (
     "expected images and their annotations in COCO's JSON format. COCO: https://cocodataset.org/#download; "
@@ -41,7 +42,7 @@ def read_coco(config, key, strict):
         UserError: a file is missing, or isn't COCO JSON, or no image is left that can be used.
     """
     where = f"{key}.annotations: {config.annotations}"
-    content = _read_json(config.annotations, where)
+    content = _read_lists(config.annotations, where)
     categories = _read_categories(content["categories"], where)
     if not config.images.is_dir():
         raise UserError(f"{key}.images: {config.images}: no such folder; {DOWNLOAD_HINT}")
@@ -53,18 +54,8 @@ def read_coco(config, key, strict):
     return AnnotatedImages(images, paths, annotations, categories, problems)
 
 
-def _read_json(path, where):
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except FileNotFoundError:
-        raise UserError(f"{where}: no such file; {DOWNLOAD_HINT}") from None
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read: {error.strerror}") from None
-    except RecursionError:
-        raise UserError(f"{where}: not COCO JSON: nested too deeply") from None
-    except ValueError as error:
-        raise UserError(f"{where}: not JSON: {error}") from None
+def _read_lists(path, where):
+    content = read_coco_file(path, where, DOWNLOAD_HINT)
     lists = ("images", "annotations", "categories")
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in lists):
         raise UserError(f"{where}: not COCO JSON: expected an object with the lists {', '.join(lists)}")
@@ -79,6 +70,8 @@ def _read_categories(entries, where):
         try:
             _check_types(entry, {"id": int, "name": str})
             _check_id_range(entry)
+            if not is_encodable(entry["name"]):
+                raise Unusable("names that are no text", f"the name {entry['name']!r} cannot be written as UTF-8")
         except Unusable as problem:
             raise UserError(f"{where}: categories[{i}]: {problem}") from None
     entries = sorted(entries, key=lambda entry: entry["id"])
@@ -100,7 +93,7 @@ def _read_images(entries, folder, max_images, problems):
                 raise Unusable("image ids that stand there twice", f"id {entry['id']} stands there twice")
             images[entry["id"]] = entry
         except Unusable as problem:
-            problems.report(problem.kind, f"images[{i}]: {problem}")
+            problems.report(problem.kind, f"images[{i}]: {problem}", of="images")
     wanted = [images[image_id] for image_id in sorted(images)][: max_images or None]
     return [image for image in wanted if _has_file(image, folder, problems)]
 
@@ -108,7 +101,7 @@ def _read_images(entries, folder, max_images, problems):
 def _has_file(image, folder, problems):
     path = folder / image["file_name"]
     if not os.path.isfile(path):
-        problems.report("images without a file", f"image id {image['id']} has no file {path}")
+        problems.report("images without a file", f"image id {image['id']} has no file {path}", of="images")
         return False
     return True
 
@@ -119,6 +112,9 @@ def _check_image(entry):
     if not all(1 <= side <= _LARGEST_SIDE for side in (entry["height"], entry["width"])):
         detail = f"image id {entry['id']}: height and width must be from 1 to {_LARGEST_SIDE}"
         raise Unusable("images of an impossible size", detail)
+    if "\0" in entry["file_name"] or not is_encodable(entry["file_name"]):
+        detail = f"image id {entry['id']}: {entry['file_name']!r} cannot be the name of a file"
+        raise Unusable("impossible file names", detail)
     file_name = PurePosixPath(entry["file_name"])
     if file_name.is_absolute() or ".." in file_name.parts:
         detail = f"image id {entry['id']}: {entry['file_name']!r} lies outside of the images folder"

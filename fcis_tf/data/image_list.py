@@ -22,7 +22,7 @@ def read_image_ids(path, where, hint):
     """
     where = f"{where}: {path}"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise UserError(f"{where}: no such file; {hint}") from None
     except OSError as error:

@@ -53,7 +53,7 @@ def annotate_images(image_ids, find_image, read_instances, problems):
             height, width = instances.numbers.shape
             _check_size(path, (height, width), instances.path)
         except Unusable as problem:
-            problems.report(problem.kind, problem.detail)
+            problems.report(problem.kind, problem.detail, of="images")
             continue
         images.append({"id": number, "height": height, "width": width})
         paths.append(path)

@@ -29,6 +29,7 @@ class Problems:
         origin: the key of the configuration and the file that the data set comes from, for messages.
         counts: Counter of the problems by kind, such as "polygons of two points".
         examples: for each kind the details of the first few, which name the image or the file.
+        left_out: dict from "images" and "annotations" to a Counter of those that are skipped, by kind.
     """
 
     def __init__(self, origin, strict):
@@ -36,16 +37,18 @@ class Problems:
         self.origin = origin
         self.counts = Counter()
         self.examples = {}
+        self.left_out = {"images": Counter(), "annotations": Counter()}
         self._strict = strict
         self._remedies = {}
 
-    def report(self, kind, detail, remedy="skipped"):
+    def report(self, kind, detail, remedy="skipped", of="annotations"):
         """Counts a problem.
 
         Args:
             kind: what is wrong, a noun in the plural, without names.
             detail: what is wrong with which annotation, image or file.
             remedy: what is done about it, the same for all of the kind: "skipped", "repaired" or another such word.
+            of: "images" or "annotations", what it is a problem of.
 
         Raises:
             UserError: the data set is to be read strictly.
@@ -54,6 +57,8 @@ class Problems:
             raise UserError(f"{self.origin}: {detail} ({remedy} under data.strict: false)")
         self.counts[kind] += 1
         self._remedies[kind] = remedy
+        if remedy == "skipped":
+            self.left_out[of][kind] += 1
         examples = self.examples.setdefault(kind, [])
         if len(examples) < _EXAMPLES:
             examples.append(detail)

@@ -1,5 +1,7 @@
 """COCO's and PASCAL VOC's metrics as text."""
 
+from fcis_tf.printable import printable
+
 _ROWS = {"segm": "masks", "bbox": "boxes"}
 
 
@@ -24,6 +26,7 @@ def _voc_table(voc):
 
 
 def _table(corner, columns, rows):
+    rows = [(printable(name), values) for name, values in rows]
     width = max(len(name) for name, _ in [(corner, ()), *rows])
     lines = [f"{corner:{width}}" + "".join(f"{column:>8}" for column in columns)]
     lines += [f"{name:{width}}" + "".join(f"{_number(value):>8}" for value in values) for name, values in rows]

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from fcis_tf.data import describe_data_error
 from fcis_tf.data.problems import Problems
+from fcis_tf.printable import printable
 
 _logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class SkippedImages:
         for index in set(map(int, indices)) - self._indices - {-1}:
             self._indices.add(index)
             problem = self._describe(index)
-            _logger.warning("%s: skipped %s", self._source.name, problem)
+            _logger.warning("%s: skipped %s", self._source.name, printable(problem))
             self._problems.report("images that cannot be read", problem)
 
     def summary(self):

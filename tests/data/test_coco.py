@@ -361,10 +361,19 @@ def test_json_that_is_nested_too_deeply(folder):
     assert folder.error() == f"data.train.annotations: {folder.annotations}: not COCO JSON: nested too deeply"
 
 
-@pytest.mark.parametrize("text", ["not json", "", "\xff", '{"images": [', "9" * 5000])
+@pytest.mark.parametrize("text", ["not json", "", '{"images": [', "9" * 5000])
 def test_annotations_that_are_not_json(folder, text):
     folder.annotations.write_bytes(text.encode("latin-1"))
     assert f"{folder.annotations}: not JSON" in folder.error()
+
+
+def test_other_encodings_than_utf_8(folder):
+    text = json.dumps(folder.content).replace("kite", "Höhe")
+    for encoding in ("utf-16", "latin-1"):
+        folder.annotations.write_bytes(text.encode(encoding))
+        assert folder.error() == f"data.train.annotations: {folder.annotations}: not UTF-8 text; save it as UTF-8"
+    folder.annotations.write_bytes(text.encode("utf-8-sig"))
+    assert folder.load().class_names == ["apple", "Höhe"]
 
 
 @pytest.mark.parametrize("content", [[], 3, {}, {"images": [], "annotations": []}, {"images": 3}])
@@ -406,6 +415,8 @@ PROBLEMS_OF_IMAGES = [
     ({"file_name": "../one.png"}, "file names that leave the images folder", "'../one.png' lies outside"),
     ({"file_name": "a/../../one.png"}, "file names that leave the images folder", "'a/../../one.png' lies outside"),
     ({"file_name": "/etc/hostname"}, "file names that leave the images folder", "'/etc/hostname' lies outside"),
+    ({"file_name": "\ud800.png"}, "impossible file names", r"'\ud800.png' cannot be the name of a file"),
+    ({"file_name": "a\0.png"}, "impossible file names", r"'a\x00.png' cannot be the name of a file"),
     ({"file_name": "none.png"}, "images without a file", "image id 2 has no file"),
     ({"file_name": "n" * 999}, "images without a file", "image id 2 has no file"),
 ]
@@ -489,6 +500,24 @@ def test_without_an_image_that_can_be_used_nothing_goes_on(folder):
 def test_categories_with_ids_that_are_too_large(folder, number):
     folder.content["categories"][0]["id"] = number
     assert f"categories[0]: expected an id of at most {2**63 - 1}" in folder.error(strict=False)
+
+
+def test_categories_whose_names_are_no_text(folder):
+    folder.content["categories"][0]["name"] = "\ud800x"
+    assert r"categories[0]: the name '\ud800x' cannot be written as UTF-8" in folder.error(strict=False)
+
+
+def test_whole_numbers_may_be_written_as_fractions(folder):
+    (image,), (annotation,), (category, _) = folder.content.values()
+    for entry, fields in ((image, ("id", "height", "width")), (category, ["id"]), (annotation, ("id", "category_id"))):
+        entry.update({field: float(entry[field]) for field in fields})
+    annotation.update(image_id=1.0, iscrowd=0.0)
+    ground_truth = folder.load(strict=True).ground_truth()
+    assert (ground_truth.getImgIds(), ground_truth.getCatIds()) == ([1], [3, 7])
+    assert all(isinstance(i, int) for i in (*ground_truth.getImgIds(), *ground_truth.getCatIds()))
+    folder.annotations.unlink()
+    annotation["category_id"] = 7.5
+    assert "expected an object with category_id of type int" in folder.error()
 
 
 def test_categories_with_the_same_id(folder):

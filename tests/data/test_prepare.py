@@ -199,10 +199,11 @@ def test_what_is_there_is_unpacked_while_another_is_missing(coco, directory, cap
     [
         (lambda content: content[:-1], "cut off, {less:,} of {size:,} bytes; download the rest"),
         (lambda content: b"", "cut off, 0 of {size:,} bytes; download the rest"),
+        (lambda content: b"\n<!DOCTYPE html>", "isn't a .tgz file but a page of the web; delete it and download it"),
         (lambda content: content + b"\0", "has {more:,} bytes; expected {size:,}; remove it and download it again"),
         (lambda content: bytes([content[0] ^ 1]) + content[1:], "as torchvision pins it; remove it and download it"),
     ],
-    ids=["cut off", "empty", "too long", "changed"],
+    ids=["cut off", "empty", "page", "too long", "changed"],
 )
 def test_a_download_that_is_not_what_was_published(change, expected, voc, directory, capsys):
     path = directory / "benchmark.tgz"

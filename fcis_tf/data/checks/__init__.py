@@ -12,7 +12,7 @@ from fcis_tf.data.checks.category_ids import check_categories, check_category_id
 from fcis_tf.data.checks.content import Content
 from fcis_tf.data.checks.finding import Finding
 from fcis_tf.data.checks.image_files import check_image_files
-from fcis_tf.data.checks.image_ids import check_image_ids, check_images
+from fcis_tf.data.checks.image_ids import check_file_names, check_image_ids, check_images
 from fcis_tf.data.checks.instances import check_crowds, check_duplicates
 from fcis_tf.data.checks.masks import check_mask_places, check_mask_sizes, check_masks, check_rectangles
 from fcis_tf.data.checks.reader import check_reader
@@ -22,6 +22,7 @@ __all__ = ["Content", "Finding", "find_faults"]
 
 _OF_ONE = (
     check_images,
+    check_file_names,
     check_category_ids,
     check_image_ids,
     check_normalised,

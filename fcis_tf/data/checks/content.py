@@ -1,6 +1,5 @@
 """A data set as it stands in its files, whether it makes sense or not."""
 
-import json
 from functools import cached_property
 from pathlib import Path
 
@@ -10,8 +9,10 @@ from tqdm import tqdm
 
 from fcis_tf.data import load_dataset
 from fcis_tf.data.checks.outline import Outline, read_outline
+from fcis_tf.data.coco_file import read_coco_file
 from fcis_tf.data.first_scenes import limit_endless
 from fcis_tf.errors import UserError
+from fcis_tf.printable import is_encodable
 
 _LARGEST_NUMBER = 1e18
 # Boxes and polygons within this are fractions of the image: no real instance is as small as one pixel at its corner.
@@ -126,8 +127,8 @@ class Content:
         image = self.images[row]
         if self.config.format == "coco":
             name = image.get("file_name")
-            # A NUL makes every call of the operating system fail.
-            return self.config.images / name if isinstance(name, str) and name and "\0" not in name else None
+            is_name = isinstance(name, str) and name and "\0" not in name and is_encodable(name)
+            return self.config.images / name if is_name else None
         return Path(self._source.image_path(image["id"])) if self.has_files else None
 
     def example(self, row):
@@ -169,8 +170,8 @@ def _four_numbers(box):
 def _read_json(path):
     """Returns the three lists of a file, empty where it has none; the reader says why."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_coco_file(path, "", "")
+    except UserError:
         return [], [], []
     content = content if isinstance(content, dict) else {}
     lists = (content.get(name) for name in ("images", "annotations", "categories"))

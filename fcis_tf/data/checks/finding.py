@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple
 
+from fcis_tf.printable import printable
+
 # A fault in more than this part of a data set spoils the training.
 _MOST = 0.5
 
@@ -22,9 +24,9 @@ class Finding(NamedTuple):
     example: str | None = None
 
     def report(self, origin):
-        """Returns two lines of text; the origin names the data set."""
+        """Returns two lines of text that a terminal can show; the origin names the data set."""
         example = "" if self.example is None else f", for example {self.example}"
-        return f"{self.level}: {origin}: {self.message}{example}\n    {self.advice}."
+        return f"{printable(f'{self.level}: {origin}: {self.message}{example}')}\n    {printable(self.advice)}."
 
 
 def level_of(count, total):

@@ -15,16 +15,18 @@ from fcis_tf.data.checks.finding import Finding, level_of
 _ORIENTATION = 0x0112
 # EXIF orientations that turn an image by 90 degrees.
 _TURNED = (5, 6, 7, 8)
+# And those that leave its size as it is.
+_MIRRORED = (2, 3, 4)
 _MISSING = "no such file"
 
 
 class _File(NamedTuple):
-    """What is in an image file: why it cannot be read, or its (height, width) as stored and whether EXIF turns it."""
+    """What is in an image file: why it cannot be read, or its (height, width) as stored and its EXIF orientation."""
 
     row: int
     problem: str | None = None
     size: tuple = (0, 0)
-    is_turned: bool = False
+    orientation: int = 1
 
 
 def check_image_files(content, config, limit=None):
@@ -36,7 +38,9 @@ def check_image_files(content, config, limit=None):
         files = pool.map(lambda row: _read(content, int(row)), rows)
         files = list(tqdm(files, f"Decoding images of {content.key}", len(rows), delay=2, leave=False, unit=" images"))
     yield from _unreadable(content, files)
-    yield from _of_other_size(content, [file for file in files if file.problem is None])
+    readable = [file for file in files if file.problem is None]
+    yield from _of_other_size(content, readable)
+    yield from _mirrored(content, readable)
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
@@ -61,7 +65,7 @@ def _read(content, row):
         return _File(row, f"{path}: {error.strerror}")
     try:
         with Image.open(path) as image:
-            return _File(row, None, image.size[::-1], image.getexif().get(_ORIENTATION) in _TURNED)
+            return _File(row, None, image.size[::-1], image.getexif().get(_ORIENTATION, 1))
     except Exception:
         # What of damaged metadata Pillow runs into doesn't matter where the pixels could be decoded.
         return _File(row, None, tuple(decoded_size))
@@ -108,9 +112,21 @@ def _of_other_size(content, files):
             yield Finding(level_of(count, len(known)), message, advice, example)
 
 
+def _mirrored(content, files):
+    mirrored = [file for file in files if file.orientation in _MIRRORED]
+    if mirrored:
+        yield Finding(
+            "warning",
+            f"{len(mirrored)} of {len(files)} images have an EXIF orientation that turns them upside down or mirrors "
+            "them, and sizes cannot tell whether they were annotated so",
+            "See in fcis_tf.data.view whether masks lie on their objects; if not, turn the pixels and delete the tag",
+            content.describe_image(mirrored[0].row),
+        )
+
+
 def _cause(annotated_size, file):
     """Returns what is wrong with an image's size, None if nothing is."""
-    upright_size = file.size[::-1] if file.is_turned else file.size
+    upright_size = file.size[::-1] if file.orientation in _TURNED else file.size
     if annotated_size == upright_size:
         return None
     if annotated_size == file.size:

@@ -1,5 +1,6 @@
 """Whether annotations and images fit."""
 
+from collections import Counter
 from pathlib import PurePath
 
 import numpy as np
@@ -17,6 +18,25 @@ def check_images(content, config):
         yield Finding("error", "there are no images", "Name a data set that has some")
     elif content.images and not content.annotations:
         yield Finding("error", "there are no annotations", "Name a file that has some; without, nothing is to be found")
+
+
+def check_file_names(content, config):
+    """File names that are no paths within the folder of images, or that stand there twice."""
+    names = [image.get("file_name") for image in content.images]
+    names = [name for name in names if isinstance(name, str)]
+    for kind, sign in (("URLs", "://"), ("paths with backslashes", "\\")):
+        faulty = [name for name in names if sign in name]
+        if faulty:
+            advice = "Write each file_name as a path within the folder of images, with forward slashes"
+            yield Finding("warning", f"{len(faulty)} of {len(names)} file names are {kind}", advice, faulty[0])
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        yield Finding(
+            "warning",
+            f"{len(repeated)} files are those of several images",
+            "Merge these images into one, with the annotations of all: each instance counts as often as its image",
+            repeated[0],
+        )
 
 
 def check_image_ids(content, config):

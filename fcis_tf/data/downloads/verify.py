@@ -20,6 +20,7 @@ def verify_archive(archive, path):
         UserError: the file is missing, cannot be read or is another; the message names it.
     """
     try:
+        _check_begin(path)
         size = path.stat().st_size
         if size < archive.size:
             raise UserError(f"{path}: cut off, {size:,} of {archive.size:,} bytes; download the rest")
@@ -35,6 +36,13 @@ def verify_archive(archive, path):
             f"{path}: its {archive.algorithm} is {checksum}; expected {archive.checksum}, as {archive.pinned_by} pins "
             "it; remove it and download it again"
         )
+
+
+def _check_begin(path):
+    """Checks that a file doesn't begin like a page of the web, which says what went wrong in place of the archive."""
+    with open(path, "rb") as file:
+        if file.read(512).lstrip()[:1] == b"<":
+            raise UserError(f"{path}: isn't a {path.suffix} file but a page of the web; delete it and download it anew")
 
 
 def _checksum(path, algorithm, size):

@@ -226,7 +226,7 @@ def _read_categories(config, key, paths, indices):
 def _read_categories_file(path, where):
     expected = "expected JSON with a list categories of objects with id and name, as COCO's files have it"
     try:
-        categories = json.loads(path.read_text(encoding="utf-8"))["categories"]
+        categories = json.loads(path.read_text(encoding="utf-8-sig"))["categories"]
         categories = [{"id": int(category["id"]), "name": str(category["name"])} for category in categories]
     except OSError as error:
         raise UserError(f"{where}: cannot be read: {error.strerror}") from None

@@ -64,7 +64,8 @@ def test_photographs_of_coco_have_no_errors(tmp_path):
         (str, "without quotes"),
         (lambda i: {3: "cup", 7: "pot"}[i], "whose names these are"),
         (lambda i: {3: 3, 7: 99}[i], "such as 99"),
-        (lambda i: [i], "isn't in categories"),
+        (lambda i: [i], "6 of 6 annotations have no category_id"),
+        (lambda i: {3: 3.5, 7: 7}[i], "such as 3.5"),
     ],
 )
 def test_category_ids(pair, found, change, expected):
@@ -72,6 +73,26 @@ def test_category_ids(pair, found, change, expected):
         annotation["category_id"] = change(annotation["category_id"])
     first = found()[0]
     assert first.startswith("error") and expected in first and "category_id" in first
+
+
+def test_stray_category_ids_are_no_reason_to_change_all(pair, found):
+    del pair[0].annotations[1]["category_id"]
+    findings = found()
+    assert any("1 of 6 annotations have no category_id" in finding for finding in findings)
+    assert not any("every category_id" in finding for finding in findings)
+    pair[0].categories[1]["id"] = pair[1].categories[1]["id"] = 3
+    findings = found()
+    assert any("several categories have the same id: 3" in finding for finding in findings)
+    assert not any("every category_id" in finding for finding in findings)
+
+
+def test_whole_numbers_may_be_written_as_fractions(pair, found):
+    for data_set in pair:
+        for annotation in data_set.annotations:
+            annotation.update(category_id=float(annotation["category_id"]), image_id=float(annotation["image_id"]))
+        for image in data_set.images:
+            image["width"] = float(image["width"])
+    assert found(max_images=1) == []
 
 
 def test_categories_that_start_at_0_are_told(pair, found):
@@ -277,6 +298,19 @@ def test_evaluation_on_training_images(tmp_path, pair):
 # Image files
 
 
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("http://host/train1.png", "1 of 3 file names are URLs"),
+        ("images\\train1.png", "1 of 3 file names are paths with backslashes"),
+        ("train2.png", "1 files are those of several images"),
+    ],
+)
+def test_file_names(pair, found, name, expected):
+    pair[0].images[0]["file_name"] = name
+    assert any(expected in finding and name in finding for finding in found())
+
+
 def test_missing_files(pair, found):
     (pair[0].folder / "train2.png").unlink()
     finding = found(max_images=None)[0]
@@ -305,10 +339,10 @@ def test_sizes_of_files(pair, found, size, expected):
     assert any(finding.startswith("error") and expected in finding for finding in found(max_images=3))
 
 
-def turned(size, path):
-    """Writes an image that EXIF turns by 90 degrees, of a size (width, height) as stored."""
+def turned(size, path, orientation=6):
+    """Writes an image that EXIF turns, by 90 degrees unless told else, of a size (width, height) as stored."""
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     Image.new("RGB", size).save(path, exif=exif)
 
 
@@ -322,6 +356,14 @@ def test_images_that_exif_turns(pair, found):
             turned((WIDTH, HEIGHT), data_set.folder / image["file_name"])
     assert all("annotated as they are stored" in finding for finding in found(max_images=3))
     assert len(found(max_images=3)) == 2
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_images_that_exif_turns_without_a_trace_in_their_size(pair, found, orientation):
+    turned((WIDTH, HEIGHT), pair[0].folder / "train2.png", orientation)
+    finding = only(found(max_images=3))
+    assert finding.startswith("warning") and "1 of 3 images have an EXIF orientation" in finding
+    assert "train2.png" in finding
 
 
 def test_few_images_can_be_decoded(tmp_path, pair):
@@ -354,6 +396,26 @@ def test_what_the_reader_refuses_is_told(tmp_path, pair):
 def test_what_the_reader_leaves_out_is_told(pair, found):
     pair[0].annotations[0]["segmentation"] = [[1, 2, 3, 4]]
     assert any("are skipped" in finding and "annotations[0]" in finding for finding in found())
+
+
+def test_a_data_set_of_which_half_is_left_out(tmp_path, pair, found):
+    for annotation in pair[0].annotations[:3]:
+        annotation["iscrowd"] = 2
+    first = found()[0]
+    assert first.startswith("error") and "3 of 6 annotations are left out" in first and "(3), for example" in first
+    write_sbd(tmp_path / "sbd", train=["a1", "a2"], val=["b1"])
+    (tmp_path / "sbd" / "inst" / "a2.mat").unlink()
+    sbd = {"format": "sbd", "root": str(tmp_path / "sbd"), "split": "train"}
+    findings = faults(write_config(tmp_path, sbd, sbd | {"split": "val"}), max_images=0)
+    assert any("1 of 2 images are left out" in finding.message for finding in findings if finding.level == "error")
+
+
+def test_names_are_printable(pair, found):
+    for data_set in pair:
+        data_set.categories.append({"id": 9, "name": "\x1b[31m\u202e"})
+    assert all(r"\x1b[31m\u202e" in finding and "\x1b" not in finding for finding in found())
+    pair[0].categories[0]["name"], pair[0].images[0]["file_name"] = "\ud800", "\ud800.png"
+    assert any(r"'\ud800' cannot be written as UTF-8" in finding for finding in found())
 
 
 numbers = st.integers(-5, 200) | st.just(10**400) | st.floats()
