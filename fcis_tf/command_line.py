@@ -39,7 +39,9 @@ def run_program(main):
 
 
 def _report(message, status):
-    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    print(f"{name}: {message}", file=sys.stderr)
     return status
 
 
