@@ -38,7 +38,8 @@ def randomize(model, rng):
         elif name.endswith(("bn/beta", "/b")):
             parameter.array = rng.normal(0, 0.1, shape)
         else:
-            parameter.array = rng.normal(0, 0.01, shape)
+            # Scores that differ, so that classes do.
+            parameter.array = rng.normal(0, 0.1 if "cls_seg" in name else 0.01, shape)
         parameter.array = parameter.array.astype(np.float32)
     for _, link in sorted(model.namedlinks()):
         if hasattr(link, "avg_var"):

@@ -108,7 +108,8 @@ def draw_weights(symbol, shape, rng):
         elif name.startswith(("res", "conv1")):
             values = rng.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape) * (0.01 if name == "conv1_weight" else 1)
         else:
-            values = rng.normal(0, 0.01 if name.endswith("_weight") else 0.1, shape)
+            # Scores that differ, so that classes do.
+            values = rng.normal(0, 0.1 if "cls_seg" in name or name.endswith("_bias") else 0.01, shape)
         kind = "aux" if "_moving_" in name else "arg"
         weights[f"{kind}:{name}"] = mx.nd.array(values)
     return weights

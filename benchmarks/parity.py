@@ -18,6 +18,8 @@ from fcis_tf.command_line import run_program, whole_number
 from fcis_tf.config import load_config
 from fcis_tf.convert.convert_network import convert_network
 from fcis_tf.data import IMAGE_MEAN
+from fcis_tf.errors import UserError
+from fcis_tf.inference.photograph import read_photograph
 from fcis_tf.model_directory import load_trained
 
 FILES = {"chainercv": "weights.npz", "mxnet": "weights.params"}
@@ -43,11 +45,11 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        photograph = Image.open(arguments.photograph).convert("RGB").resize((WIDTH, HEIGHT))
+        photograph = Image.fromarray(read_photograph(arguments.photograph)).resize((WIDTH, HEIGHT))
         np.save(folder / "image.npy", np.asarray(photograph))
         script = Path(__file__).with_name(f"{arguments.kind}_fcis.py")
         numbers = map(str, (CLASSES, arguments.rois, arguments.seed))
-        subprocess.run([arguments.peer_python, script, folder, *numbers], check=True)
+        run_original([arguments.peer_python, script, folder, *numbers])
         with np.load(folder / "outputs.npz", allow_pickle=False) as file:
             theirs = dict(file)
         config = load_config("configs/voc.yaml")
@@ -55,6 +57,13 @@ def main():
         model = load_trained(folder / "model").model
         ours = compute(model, np.asarray(photograph), theirs["rois"], theirs["mask_labels"])
     return report(ours, theirs)
+
+
+def run_original(command):
+    try:
+        subprocess.run(command, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(f"--peer-python {command[0]}: expected a Python with ChainerCV and MXNet: {error}") from None
 
 
 def compute(model, image, rois, labels):

@@ -40,7 +40,9 @@ def run_program(main):
 
 
 def _report(message, status):
-    print(f"{Path(sys.argv[0]).name}: {printable(str(message))}", file=sys.stderr)
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    print(f"{name}: {printable(str(message))}", file=sys.stderr)
     return status
 
 

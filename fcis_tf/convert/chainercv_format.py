@@ -42,6 +42,7 @@ CHAINERCV = DetectorFormat(
     is_ignored=lambda name: name.endswith("/bn/N"),
     conventions=lambda classes: {
         "stem_padding": "end",
+        "box_target_stds": [0.2, 0.2, 0.5, 0.5],
         "round_anchors": False,
         "round_rois": False,
         "proposals": {"min_size": _MIN_SIZES[classes], "rank_by": "foreground_logit", "whole_cells_only": False},

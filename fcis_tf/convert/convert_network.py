@@ -11,6 +11,7 @@ from fcis_tf.convert.mxnet_format import MXNET
 from fcis_tf.convert.mxnet_params import read_mxnet_params
 from fcis_tf.convert.npz_file import NpzFile
 from fcis_tf.convert.source_arrays import SourceArrays
+from fcis_tf.convert.trunk_layers import STEM
 from fcis_tf.data import load_dataset
 from fcis_tf.data.coco_classes import COCO_CLASSES
 from fcis_tf.data.voc_classes import VOC_CLASSES
@@ -66,12 +67,12 @@ def convert_network(kind, source, out, config):
         classes = _CLASSES[count]
         config = _with_conventions(config, layout.conventions(count))
     else:
+        # Of a file of something else this says so, before the data are asked for.
+        arrays.shape(layout.trunk_names(STEM).kernel)
         classes = _classes_of_data(config)
         config = _with_conventions(config, {"stem_padding": "end"})
     model = build_model(config, len(classes.names))
-    lines = _save(model, detector_values(model, arrays, layout), out, config, classes)
-    left = arrays.left()
-    return lines + [f"not used: {', '.join(left)}"] * bool(left)
+    return _save(model, detector_values(model, arrays, layout), out, config, classes)
 
 
 def _convert_keras_trunk(source, out, config):
@@ -96,6 +97,8 @@ def _with_conventions(config, conventions):
     values = config.model_dump()
     proposals = values["model"]["proposals"] | conventions.get("proposals", {})
     values["model"] |= conventions | {"proposals": proposals}
+    # What training begins with from now on is this very network.
+    values |= {"init": None, "init_classes": {}}
     return Config.model_validate(values)
 
 

@@ -63,14 +63,13 @@ def detector_values(model, arrays, layout):
         A dict from paths of variables to NumPy arrays.
 
     Raises:
-        UserError: an array is missing or of another shape.
+        UserError: an array is missing or of another shape, or has no place in the network.
     """
     values = trunk_values(model, arrays, layout.trunk_names, _KERNEL_AXES, _EPSILON)
     if has_head(arrays, layout):
         values |= _head_values(model, arrays, layout)
-    for name in arrays.left():
-        if layout.is_ignored(name):
-            arrays.ignore(name)
+    arrays.ignore_all(layout.is_ignored)
+    arrays.check_nothing_left()
     return values
 
 

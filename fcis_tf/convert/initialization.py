@@ -33,15 +33,17 @@ def initialize(model, config, class_names):
         UserError: the weights cannot be read, or nothing of them fits.
     """
     init = config.init
+    if config.init_classes and (init is None or not Path(init).is_dir()):
+        raise UserError(f"init_classes: expected init to name a model directory, found {init!r}")
     if init is None:
         return []
-    reasons = {}
+    reasons, conventions = {}, []
     if init == "imagenet" or init.endswith(SUFFIXES):
         values = keras_trunk_values(model, config.model, None if init == "imagenet" else init)
     elif init.endswith(MXNET_SUFFIX):
         values = _values_of_mxnet_trunk(model, config)
     else:
-        values, reasons = _values_of_directory(model, config, class_names)
+        values, reasons, conventions = _values_of_directory(model, config, class_names)
     if not values:
         raise UserError(f"init: {init}: nothing of this network fits: {'; '.join(_described(reasons))}")
     assign(model, values)
@@ -49,6 +51,7 @@ def initialize(model, config, class_names):
     random = Counter(_part(variable.path) for variable in model.variables if variable.path not in values)
     lines = [f"init: {init}: loaded {len(values)} of the network's {len(model.variables)} variables"]
     lines += [f"init: {init}: not loaded: {line}" for line in _described(reasons)]
+    lines += [f"init: {init}: {line}" for line in conventions]
     if config.init_classes:
         pairs = ", ".join(f"{mine} as {theirs}" for mine, theirs in config.init_classes.items())
         lines.append(f"init: {init}: classes that begin {pairs}; at random: {', '.join(fresh) or 'none'}")
@@ -68,7 +71,7 @@ def _values_of_mxnet_trunk(model, config):
 
 
 def _values_of_directory(model, config, class_names):
-    """Returns the values that fit, by path, and for each other path of either network why it doesn't."""
+    """Returns the values that fit, by path; for each other path of either network why it doesn't; and other lines."""
     if not Path(config.init).is_dir():
         suffixes = ", ".join((*SUFFIXES, MXNET_SUFFIX))
         expected = f"imagenet, a file of a trunk's weights ({suffixes}) or a model directory"
@@ -90,7 +93,36 @@ def _values_of_directory(model, config, class_names):
             values[path] = value
         else:
             reasons[path] = reason
-    return values, reasons | {path: "has no place here" for path in theirs}
+    _drop_halves_of_layers(values, reasons)
+    reasons |= {path: "has no place here" for path in theirs}
+    return values, reasons, _differing_conventions(config.model, trained.config.model)
+
+
+def _drop_halves_of_layers(values, reasons):
+    """Leaves out what fits of a layer of which something else does not: a bias is nothing without its kernel."""
+    partly = {_layer(path): reason for path, reason in reasons.items()}
+    for path in [path for path in values if _layer(path) in partly]:
+        del values[path]
+        reasons[path] = partly[_layer(path)]
+
+
+def _layer(path):
+    return path.rsplit("/", 1)[0]
+
+
+def _differing_conventions(model, trained):
+    """Returns a line for each key of ModelConfig by which the loaded weights mean something else here."""
+    keys = ("anchor_scales", "anchor_ratios", "round_anchors", "stem_padding", "round_rois", "box_target_stds")
+    pairs = {f"model.{key}": (getattr(model, key), getattr(trained, key)) for key in keys}
+    pairs |= {
+        f"model.proposals.{key}": (getattr(model.proposals, key), getattr(trained.proposals, key))
+        for key in ("rank_by", "min_size", "whole_cells_only")
+    }
+    return [
+        f"attention: {key} is {ours}, but was {theirs} when these weights were trained"
+        for key, (ours, theirs) in pairs.items()
+        if ours != theirs
+    ]
 
 
 def _class_sources(names, their_names, init_classes, init):

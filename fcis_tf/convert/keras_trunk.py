@@ -7,9 +7,11 @@ from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 
 from fcis_tf.convert.source_arrays import SourceArrays
 from fcis_tf.convert.trunk_layers import TrunkArrays, trunk_values
+from fcis_tf.convert.weight_file import check_weight_file
 from fcis_tf.errors import UserError
 
 NETWORKS = {
@@ -24,6 +26,8 @@ _EPSILON = 1.001e-5
 _KERNEL_AXES = (0, 1, 2, 3)
 _PARTS = {"projection": 0, "a": 1, "b": 2, "c": 3}
 _CLASSIFIER = "predictions/"
+# ResNet-152 has fewer layers.
+_MOST_NAMES = 1000
 
 
 def keras_trunk_values(model, config, path=None):
@@ -79,15 +83,13 @@ def _published(backbone):
 
 
 def _from_file(backbone, path):
-    problem = f"init: {path}: not Keras's weights of {backbone} that can be read"
+    check_weight_file(path)
     try:
-        if path.suffix == ".keras":
-            return _from_archive(backbone, path)
-        return _from_hdf5(backbone, path)
-    except FileNotFoundError:
-        raise UserError(f"init: {path}: no such file") from None
-    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{problem}: {' '.join(str(error).split())[:200]}") from None
+        return _from_archive(backbone, path) if path.suffix == ".keras" else _from_hdf5(backbone, path)
+    except Exception as error:
+        # Of a forged file HDF5 and Keras raise whatever they run into.
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"init: {path}: not Keras's weights of {backbone} that can be read: {reason}") from None
 
 
 def _from_archive(backbone, path):
@@ -110,15 +112,23 @@ def _from_hdf5(backbone, path):
 
 
 def _check_hdf5(path):
-    """Checks that a file announces no more than it has; returns whether it has ImageNet's classifier."""
-    shapes = []
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset):
-            if item.dtype.hasobject and item.size > path.stat().st_size or item.nbytes > path.stat().st_size:
-                raise ValueError(f"{name} announces {item.nbytes} bytes, more than the file has")
-            shapes.append(item.shape)
-
+    """Checks that a file announces no more than it has, itself; returns whether it has ImageNet's classifier."""
     with h5py.File(path) as file:
-        file.visititems(visit)
-    return (2048, 1000) in shapes
+        links, names = {}, []
+        file.visititems_links(links.__setitem__)
+        elsewhere = [name for name, link in links.items() if not isinstance(link, h5py.HardLink)]
+        if elsewhere:
+            raise ValueError(f"{elsewhere[0]} is a link to another place")
+        file.visit(names.append)
+        items = [file, *(file[name] for name in names)]
+        # Keras reads what lists of names in attributes name, as often as they name it.
+        most = max(np.size(value) for item in items for value in [0, *item.attrs.values()])
+        if most > _MOST_NAMES:
+            raise ValueError(f"it has a list of {most} names")
+        datasets = [item for item in items if isinstance(item, h5py.Dataset)]
+        for dataset in datasets:
+            if dataset.external or dataset.is_virtual:
+                raise ValueError(f"{dataset.name} is kept in another file")
+            if dataset.dtype.kind in "fiu" and dataset.nbytes > path.stat().st_size:
+                raise ValueError(f"{dataset.name} announces {dataset.nbytes} bytes, more than the file has")
+        return (2048, 1000) in [dataset.shape for dataset in datasets]

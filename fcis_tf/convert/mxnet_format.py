@@ -47,6 +47,7 @@ MXNET = DetectorFormat(
     is_ignored=lambda name: name in ("arg:fc1000_weight", "arg:fc1000_bias") or name.endswith("_test"),
     conventions=lambda classes: {
         "stem_padding": "end",
+        "box_target_stds": [0.2, 0.2, 0.5, 0.5],
         "round_anchors": True,
         "round_rois": True,
         "proposals": {"min_size": 2, "rank_by": "probability", "whole_cells_only": True},

@@ -11,6 +11,7 @@ import struct
 
 import numpy as np
 
+from fcis_tf.convert.weight_file import check_weight_file
 from fcis_tf.errors import UserError
 
 SUFFIX = ".params"
@@ -26,6 +27,8 @@ _DENSE = 0
 _TYPES = {0: "<f4", 1: "<f8", 2: "<f2", 3: "u1", 4: "<i4", 5: "i1", 6: "<i8"}
 
 _MOST_DIMENSIONS = 32
+# Networks have hundreds; each costs memory, also without a value.
+_MOST_ARRAYS = 10_000
 
 
 class _Damaged(Exception):
@@ -44,6 +47,7 @@ def read_mxnet_params(path):
     Raises:
         UserError: the file cannot be read or isn't such a file, or is damaged.
     """
+    check_weight_file(path)
     try:
         with open(path, "rb") as file:
             # Only what the arrays are asked for comes into memory.
@@ -85,14 +89,20 @@ def _read_list(reader):
     magic, _ = reader.numbers("Q", 2)
     if magic != _LIST_MAGIC:
         raise _Damaged(f"it begins with {magic:#x}, expected {_LIST_MAGIC:#x}")
-    # A forged number ends where the file does.
-    arrays = [_read_array(reader) for _ in range(reader.number("Q"))]
-    names = [_read_name(reader) for _ in range(reader.number("Q"))]
+    arrays = [_read_array(reader) for _ in range(_checked_count(reader))]
+    names = [_read_name(reader) for _ in range(_checked_count(reader))]
     if not reader.ended:
         raise _Damaged("there are bytes behind its end")
     if len(names) != len(arrays) or len(set(names)) < len(names):
         raise _Damaged(f"it has {len(set(names))} names for {len(arrays)} arrays")
     return dict(zip(names, arrays, strict=True))
+
+
+def _checked_count(reader):
+    count = reader.number("Q")
+    if count > _MOST_ARRAYS:
+        raise _Damaged(f"it announces {count} arrays or names; expected at most {_MOST_ARRAYS}")
+    return count
 
 
 def _read_name(reader):

@@ -3,15 +3,16 @@
 import contextlib
 import math
 import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 
+from fcis_tf.convert.weight_file import check_weight_file
 from fcis_tf.errors import UserError
 
 _FORMAT = np.lib.format
-_HEADER_READERS = {(1, 0): _FORMAT.read_array_header_1_0, (2, 0): _FORMAT.read_array_header_2_0}
+# In which headers take 64 KiB at most; later ones are for arrays with named fields.
+_VERSION = (1, 0)
 _SUFFIX = ".npy"
 _NOT_AN_ARCHIVE = "not an archive of NumPy arrays that can be read"
 
@@ -28,12 +29,13 @@ class NpzFile(Mapping):
         Raises:
             UserError: it cannot be read or isn't such a file.
         """
+        check_weight_file(path)
         self._path = path
         try:
             self._archive = zipfile.ZipFile(path)
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        except Exception as error:
             raise UserError(f"{path}: {_NOT_AN_ARCHIVE}: {error}") from None
         members = self._archive.infolist()
         self._members = {member.filename.removesuffix(_SUFFIX): member for member in members}
@@ -87,9 +89,9 @@ class LazyArray:
 
     def _read_header(self, file):
         version = _FORMAT.read_magic(file)
-        if version not in _HEADER_READERS:
+        if version != _VERSION:
             raise ValueError(f"version {version} of the format")
-        shape, fortran_order, dtype = _HEADER_READERS[version](file)
+        shape, fortran_order, dtype = _FORMAT.read_array_header_1_0(file)
         if dtype.hasobject:
             raise ValueError("its values are pickled objects")
         if min(shape, default=0) < 0:
@@ -102,6 +104,7 @@ class LazyArray:
         try:
             with self._archive.open(self._member) as file:
                 yield file
-        except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            problem = " ".join(str(error).split())
+        except Exception as error:
+            # Of a forged file the parsers of archives and headers raise whatever they run into.
+            problem = " ".join(str(error).split()) or type(error).__name__
             raise UserError(f"{self._where}: not an array that can be read: {problem}") from None

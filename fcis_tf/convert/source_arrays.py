@@ -6,12 +6,16 @@ from fcis_tf.errors import UserError
 
 
 class SourceArrays:
-    """Arrays by name; what nobody took is left over."""
+    """Arrays by name; what nobody took is left over.
+
+    Attributes:
+        path: of the file, for messages.
+    """
 
     def __init__(self, arrays, path):
         """Takes a mapping from names to arrays, which may be read as they are asked for, and the file's path."""
         self._arrays = arrays
-        self._path = path
+        self.path = path
         self._left = set(arrays)
 
     def __contains__(self, name):
@@ -37,24 +41,32 @@ class SourceArrays:
         """
         array = self._array(name)
         if tuple(array.shape) != tuple(shape):
-            raise UserError(f"{self._path}: {name} has shape {tuple(array.shape)}; expected {tuple(shape)}")
+            raise UserError(f"{self.path}: {name} has shape {tuple(array.shape)}; expected {tuple(shape)}")
         if array.dtype.kind not in "fiu":
-            raise UserError(f"{self._path}: {name} has values of type {array.dtype}; expected numbers")
+            raise UserError(f"{self.path}: {name} has values of type {array.dtype}; expected numbers")
         self._left.discard(name)
-        values = np.asarray(array).astype(np.float32)
+        with np.errstate(over="ignore"):
+            values = np.asarray(array).astype(np.float32)
         if not np.isfinite(values).all():
-            raise UserError(f"{self._path}: {name} has values that are not finite")
+            raise UserError(f"{self.path}: {name} has values that are not finite")
         return values
 
-    def ignore(self, name):
-        """Leaves an array out on purpose."""
-        self._left.discard(name)
+    def check_nothing_left(self):
+        """Checks that every array was taken or ignored.
 
-    def left(self):
-        """Returns the names that were neither taken nor ignored, sorted."""
-        return sorted(self._left)
+        Raises:
+            UserError: some were not, as in a file of another network.
+        """
+        if self._left:
+            some = ", ".join(f"{name!r:.60}" for name in sorted(self._left)[:3])
+            count = f"{len(self._left)} arrays that have no place in the network, such as {some}"
+            raise UserError(f"{self.path}: has {count}; expected a network as the section model describes it")
+
+    def ignore_all(self, is_ignored):
+        """Leaves out on purpose those arrays of whose names a function says so."""
+        self._left -= {name for name in self._left if is_ignored(name)}
 
     def _array(self, name):
         if name not in self._arrays:
-            raise UserError(f"{self._path}: has no array {name}")
+            raise UserError(f"{self.path}: has no array {name}")
         return self._arrays[name]

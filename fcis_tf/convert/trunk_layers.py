@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from fcis_tf.errors import UserError
 from fcis_tf.models.atrous_resnet import EPSILON
 
 
@@ -21,6 +22,9 @@ class TrunkLayer(NamedTuple):
     block: int
     part: str
     blocks: int
+
+
+STEM = TrunkLayer("", 1, 0, "stem", 0)
 
 
 class TrunkArrays(NamedTuple):
@@ -80,7 +84,10 @@ def trunk_values(model, arrays, names, kernel_axes, epsilon):
         # Batch normalisation subtracts the mean from the bias as well; ours has an epsilon of its own.
         bias = arrays.take(theirs.bias, channels) if theirs.bias else 0.0
         values[f"{layer.path}/norm/moving_mean"] = arrays.take(theirs.mean, channels) - bias
-        values[f"{layer.path}/norm/moving_variance"] = arrays.take(theirs.variance, channels) + (epsilon - EPSILON)
+        variance = arrays.take(theirs.variance, channels) + (epsilon - EPSILON)
+        if (variance < 0).any():
+            raise UserError(f"{arrays.path}: {theirs.variance} has negative variances")
+        values[f"{layer.path}/norm/moving_variance"] = variance
     return values
 
 
@@ -102,5 +109,5 @@ def take_kernel(arrays, name, shape, axes):
 def _layer(path, stage, block, part=None, *, blocks):
     number = int(stage.removeprefix("conv"))
     if number == 1:
-        return TrunkLayer(path, 1, 0, "stem", 0)
+        return STEM._replace(path=path)
     return TrunkLayer(path, number, int(block.removeprefix("block")), part, blocks)

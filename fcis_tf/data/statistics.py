@@ -3,6 +3,7 @@
 import numpy as np
 
 from fcis_tf.data.anchor_reach import best_anchor_ious, boxes_at_network_scale, network_scales
+from fcis_tf.printable import printable
 
 # COCO's bounds of the area of small and medium instances, in pixels.
 _SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
@@ -70,7 +71,7 @@ def _classes(dataset):
             count[0] += 1
             count[1].add(annotation["image_id"])
     total = max(sum(instances for instances, _, _ in counts.values()), 1)
-    names = {category["id"]: _printable(category["name"]) for category in dataset["categories"]}
+    names = {category["id"]: printable(category["name"]) for category in dataset["categories"]}
     rows = [
         (names[category_id], [instances, f"{100 * instances / total:.1f} %", len(images), crowds])
         for category_id, (instances, images, crowds) in counts.items()
@@ -128,11 +129,6 @@ def _grouped(areas):
 def _share(selected):
     """Returns how many of a bool array are True, and which part of it: "12 (3.4 %)"."""
     return f"{selected.sum()} ({100 * selected.mean():.1f} %)" if len(selected) else "-"
-
-
-def _printable(name):
-    """Returns a name without what would tear its line, or change the terminal's colours."""
-    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
 
 
 def _number(value):

@@ -167,15 +167,15 @@ def chainercv_file(path, model, **changes):
 
 
 def test_model_directory_holds_the_network_its_classes_and_its_conventions(tmp_path, model):
-    arrays = chainercv_file(tmp_path / "weights.npz", model, extra=np.zeros(3))
+    arrays = chainercv_file(tmp_path / "weights.npz", model)
     lines = convert_network("chainercv", tmp_path / "weights.npz", tmp_path / "out", CONFIG)
     assert lines == [
         f"{tmp_path / 'out'}: a network of 20 classes, 277 of whose 277 variables were loaded",
-        "not used: extra",
     ]
     trained = load_trained(tmp_path / "out")
     assert trained.class_names[14] == "person" and trained.category_ids == list(range(1, 21)) and trained.step == 0
     assert not trained.config.model.round_rois and trained.config.model.proposals.rank_by == "foreground_logit"
+    assert trained.config.init is None and trained.config.model.box_target_stds == (0.2, 0.2, 0.5, 0.5)
     assert trained.config.model.proposals.after_nms == CONFIG.model.proposals.after_nms
     bias = {variable.path: variable for variable in trained.model.variables}["fcis/rpn/conv/bias"]
     np.testing.assert_array_equal(bias, arrays["rpn/conv1/b"])
@@ -189,6 +189,8 @@ def test_files_that_do_not_fit(tmp_path, model):
         assert not (tmp_path / "out").exists() and "\n" not in str(error.value)
         return str(error.value)
 
+    assert "has 1 arrays that have no place in the network, such as 'extra'" in message(extra=np.zeros(3))
+    assert "has negative variances" in message(**{"extractor/conv1/bn/avg_var": -np.ones(64)})
     expected = "rpn/loc/b has shape (4,); expected (48,)"
     assert message(**{"rpn/loc/b": np.zeros(4)}).endswith(expected)
     classes = {"head/cls_seg/W": np.zeros((8 * 2 * SIZE * SIZE, 32, 1, 1))}

@@ -92,11 +92,21 @@ def test_named_classes_get_their_channels(trained):
 def test_what_does_not_fit_is_said(trained):
     path, expected = trained
     _, values, lines = start(CLASSES, path, model={"rpn_channels": 8})
-    changed = {"rpn/conv/kernel", "rpn/conv/bias", "rpn/logits/kernel", "rpn/offsets/kernel"}
-    assert differing(values, expected) == changed
+    layers = ("rpn/conv", "rpn/logits", "rpn/offsets")
+    assert differing(values, expected) == {f"{layer}/{name}" for layer in layers for name in ("kernel", "bias")}
     text = "\n".join(lines)
     assert "not loaded: rpn/conv has shape [3, 3, 256, 16] there, not [3, 3, 256, 8]" in text
     assert "random as before: rpn/conv (2)" in text
+
+
+def test_conventions_that_differ_are_said(trained):
+    path, expected = trained
+    _, values, lines = start(CLASSES, path, model={"round_rois": False, "anchor_scales": [1.0, 4.0]})
+    assert not differing(values, expected)
+    assert lines[1:] == [
+        f"init: {path}: attention: model.{difference} when these weights were trained"
+        for difference in ("anchor_scales is (1.0, 4.0), but was (1.0, 2.0)", "round_rois is False, but was True")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +114,8 @@ def test_what_does_not_fit_is_said(trained):
     [
         ({"init": "runs/missing"}, "init: runs/missing: no such directory; expected imagenet, a file"),
         ({"init": "missing.h5"}, "no weights of resnet18"),
-        ({"init": "missing.params"}, "missing.params: cannot be read"),
+        ({"init": "missing.params"}, "missing.params: no such file"),
+        ({"init": None, "init_classes": {"cat": "dog"}}, "init_classes: expected init to name a model directory"),
         ({"init_classes": {"wolf": "dog"}}, "init_classes: wolf is not a class of the data; those are cat, dog, cow"),
         ({"init_classes": {"cat": "wolf"}}, "init_classes: wolf is not a class of"),
     ],

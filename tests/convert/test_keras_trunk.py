@@ -111,6 +111,15 @@ def test_announced_sizes_are_not_believed(model, tmp_path):
     with h5py.File(path, "w") as file:
         file.create_dataset("kernel", shape=(2**50,), dtype="f4", chunks=(1024,))
     assert "more than the file has" in message(model, CONFIG, path)
+    with h5py.File(path, "w") as file:
+        file["kernel"] = h5py.ExternalLink("other.h5", "/kernel")
+    assert "is a link to another place" in message(model, CONFIG, path)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("kernel", (4,), "f4", external=[(tmp_path / "other.bin", 0, 16)])
+    assert "is kept in another file" in message(model, CONFIG, path)
+    with h5py.File(path, "w") as file:
+        file.attrs["weight_names"] = [b"kernel"] * 2000
+    assert "a list of 2000 names" in message(model, CONFIG, path)
     archive = tmp_path / "bomb.keras"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("model.weights.h5", bytes(10**7))
