@@ -11,6 +11,8 @@ from tests.tiny_config import tiny_values
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
+FORMATS = "digits, coco, sbd, voc or tfrecord"
+
 
 def write(tmp_path, values):
     path = tmp_path / "config.yaml"
@@ -118,8 +120,8 @@ def test_wrong_values_are_named(tmp_path, changes, key, value):
         ({"model": None}, "model: expected keys with values, found None"),
         ({"model": {"proposals": []}}, "model.proposals: expected keys with values, found []"),
         ({"data": {"eval": "coco"}}, "data.eval: expected keys with values, found 'coco'"),
-        ({"data": {"eval": {"format": "lvis"}}}, "data.eval.format: expected digits, coco, sbd or voc, found 'lvis'"),
-        ({"data": {"eval": {"format": [1]}}}, "data.eval.format: expected digits, coco, sbd or voc, found [1]"),
+        ({"data": {"eval": {"format": "lvis"}}}, f"data.eval.format: expected {FORMATS}, found 'lvis'"),
+        ({"data": {"eval": {"format": [1]}}}, f"data.eval.format: expected {FORMATS}, found [1]"),
         (
             {"training": {"learning_rate": {"multipliers": 3}}},
             "training.learning_rate.multipliers: expected keys with values, found 3",

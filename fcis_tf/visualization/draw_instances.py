@@ -4,7 +4,7 @@ import numpy as np
 
 from fcis_tf.visualization.colors import instance_color, line_width
 from fcis_tf.visualization.draw_labels import draw_labels
-from fcis_tf.visualization.glyphs import class_labels
+from fcis_tf.visualization.glyphs import class_label
 
 _MASK_OPACITY = 0.45
 
@@ -31,8 +31,7 @@ def draw_instances(image, boxes, classes, scores, masks, class_names, *, hide_no
     drawn = image.copy()
     for index, mask in reversed(list(enumerate(masks))):
         _paint_mask(drawn, mask, instance_color(index), line_width(image))
-    names = class_labels(class_names)
-    labels = [names[label - 1] for label in classes]
+    labels = [class_label(class_names[label - 1], label) for label in classes]
     if scores is not None:
         labels = [f"{label}: {score:.2f}" for label, score in zip(labels, scores, strict=True)]
     return draw_labels(drawn, boxes, labels, hide_nothing=hide_nothing)

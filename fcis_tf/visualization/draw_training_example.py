@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from fcis_tf.ops import render_masks
 from fcis_tf.visualization.colors import instance_color, line_width
 from fcis_tf.visualization.draw_instances import draw_instances
-from fcis_tf.visualization.glyphs import class_labels
+from fcis_tf.visualization.glyphs import class_label
 
 # They show what is below: there may be more than a hundred anchors. Dark beside white is seen on every ground.
 _ANCHOR_COLOR, _ANCHOR_EDGE = (255, 255, 255, 120), (0, 0, 0, 70)
@@ -31,7 +31,8 @@ def draw_training_example(image, boxes, classes, is_crowd, masks, anchors, class
         [H, W, 3] uint8, a new image.
     """
     # The names in brackets are classes of their own.
-    names = [*class_names, *(f"({name})" for name in class_labels(class_names, room=2))]
+    labels = [class_label(name, number, room=2) for number, name in enumerate(class_names, start=1)]
+    names = [*class_names, *(f"({label})" for label in labels)]
     labels = np.where(is_crowd, classes + len(class_names), classes)
     image = _outline(image, np.asarray(anchors) + (-1, -1, 1, 1), [_ANCHOR_EDGE] * len(anchors), 1)
     image = _outline(image, anchors, [_ANCHOR_COLOR] * len(anchors), 1)

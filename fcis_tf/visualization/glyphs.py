@@ -9,21 +9,19 @@ _ELLIPSIS = "..."
 _LONGEST_LABEL = 20
 
 
-def class_labels(class_names, room=0):
-    """Returns what to write on pictures for classes 1 to C.
+def class_label(name, number, room=0):
+    """Returns what to write on pictures for a class.
 
     Args:
-        class_names: the names of the C classes.
-        room: how many characters will be added to each.
+        name: of the class.
+        number: of the class.
+        room: how many characters will be added.
 
     Returns:
-        A list of their names, long ones cut; of "class NUMBER" where the font lacks characters of the name.
+        The name, cut if it is long; "class NUMBER" where the font lacks characters of the name.
     """
-    names = [" ".join(name.split()) for name in class_names]
-    return [
-        shorten(name, _LONGEST_LABEL - room) if all(map(_has_glyph, name)) else f"class {number}"
-        for number, name in enumerate(names, start=1)
-    ]
+    name = " ".join(name.split())
+    return shorten(name, _LONGEST_LABEL - room) if all(map(_has_glyph, name)) else f"class {number}"
 
 
 def drawable(text):

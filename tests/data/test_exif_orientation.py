@@ -75,7 +75,7 @@ def test_annotations_of_neither_size(orientation):
 EXIF_FILES = [encode(IMAGE, kind, exif=oriented(6, order)) for kind in ("JPEG", "PNG", "WEBP") for order in "<>"]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     st.sampled_from(EXIF_FILES),
     st.lists(st.tuples(st.floats(0, 1) | st.floats(0, 0.2), st.sampled_from([0, 1, 6, 127, 128, 255])), max_size=5),

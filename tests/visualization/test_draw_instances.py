@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fcis_tf.visualization import draw_boxes, draw_instances
-from fcis_tf.visualization.glyphs import class_labels
+from fcis_tf.visualization.glyphs import class_label
 
 NAMES = ["cat", "dog"]
 
@@ -58,7 +58,8 @@ def test_labels_that_would_hide_instances_can_be_left_out():
 
 
 def test_names_are_cut_or_replaced_by_numbers():
-    assert class_labels(["cat", "n" * 40, "\u732b"]) == ["cat", "n" * 17 + "...", "class 3"]
+    labels = [class_label(name, number) for number, name in enumerate(["cat", "n" * 40, "\u732b"], start=1)]
+    assert labels == ["cat", "n" * 17 + "...", "class 3"]
 
 
 def test_an_image_without_instances_is_left_alone():
