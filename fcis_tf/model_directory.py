@@ -231,7 +231,10 @@ def _newest_checkpoint(model_dir):
     Raises:
         UserError: there are checkpoints, but TensorFlow's file that names the newest is missing or damaged.
     """
-    newest = tf.train.latest_checkpoint(str(model_dir))
+    try:
+        newest = tf.train.latest_checkpoint(str(model_dir))
+    except UnicodeDecodeError:
+        newest = None
     if newest is None and any(model_dir.glob("checkpoint-*.index")):
         raise UserError(
             f"--model-dir {model_dir}: holds checkpoints, but its file 'checkpoint' is missing or names none of them; "
@@ -250,5 +253,5 @@ def _read_classes(model_dir):
     try:
         classes = json.loads(path.read_text())
         return list(classes["names"]), list(classes["category_ids"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UserError(f"{path}: missing or damaged; train.py writes it beside the checkpoints") from None

@@ -115,7 +115,7 @@ def test_damaged_checkpoints(model_dir, file, damage):
     assert "checkpoint-7: damaged" in message or "no checkpoint" in message
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"names": 3, "category_ids": 4}', "no JSON"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"names": 3, "category_ids": 4}', "no JSON", "[" * 200_000])
 def test_damaged_class_files(model_dir, text):
     (model_dir / "classes.json").write_text(text)
     assert f"{model_dir / 'classes.json'}: missing or damaged" in message_of(load_trained, model_dir)
@@ -226,12 +226,13 @@ def test_a_run_is_not_continued_when_it_must_not(model_dir):
     assert message == f"data.train: class 2 is 'fox', but 'dog' in the network in {model_dir}"
 
 
-@pytest.mark.parametrize("damage", ["missing", "garbage", "of another directory"])
+@pytest.mark.parametrize("damage", ["missing", "garbage", "no text", "of another directory"])
 def test_checkpoints_are_noticed_without_the_file_that_names_the_newest(model_dir, damage):
     (model_dir / "checkpoint").unlink()
     if damage != "missing":
-        text = "garbage" if damage == "garbage" else 'model_checkpoint_path: "checkpoint-9"'
-        (model_dir / "checkpoint").write_text(text)
+        texts = {"garbage": b"garbage", "no text": b"\xff\xfe\x00"}
+        text = texts.get(damage, b'model_checkpoint_path: "checkpoint-9"')
+        (model_dir / "checkpoint").write_bytes(text)
     for function, arguments in (
         (check_before_training, (CONFIG, SOURCE, True)),
         (check_before_training, (CONFIG, SOURCE, False)),
