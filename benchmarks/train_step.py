@@ -16,10 +16,9 @@ from fcis_tf.config import load_config
 from fcis_tf.data import load_dataset, training_batches
 from fcis_tf.losses import JointLoss, loss_terms, roi_targets
 from fcis_tf.losses.anchor_targets import anchor_targets
+from fcis_tf.losses.random_subset import image_seeds
 from fcis_tf.model_directory import build_model
 from fcis_tf.training.optimizer import Optimizer
-
-SEED = (0, 0)
 
 
 def main():
@@ -49,14 +48,15 @@ def time_parts(config, runs):
     model = build_model(config, len(source.class_names))
     optimizer = Optimizer(config.training, model.trainable_variables)
     joint_loss = JointLoss(model, config.training)
+    seeds = image_seeds(config.training.seed, batch["positions"])
 
     def targets(maps):
         training = config.training
-        anchors = anchor_targets(maps["anchors"], batch, training.rpn_targets, SEED)
+        anchors = anchor_targets(maps["anchors"], batch, training.rpn_targets, seeds)
         rois, valid = roi_targets.candidate_rois(maps["proposals"], maps["proposals_valid"], batch)
         labels, matched = roi_targets.match_rois(rois, valid, batch, training.roi_targets.foreground_iou)
         if training.roi_targets.selection == "sampled":
-            rois, labels, matched = roi_targets.sample_rois(rois, labels, matched, training.roi_targets, SEED)
+            rois, labels, matched = roi_targets.sample_rois(rois, labels, matched, training.roi_targets, seeds)
         masks = roi_targets.mask_targets(rois, labels, matched, batch, config.model.pooled_size)
         boxes = roi_targets.box_targets(rois, labels, matched, batch, config.model.box_target_stds)
         return anchors, rois, labels, masks, boxes
@@ -74,7 +74,7 @@ def time_parts(config, runs):
     def step():
         with tf.GradientTape() as tape:
             maps = model.propose(batch["images"], batch["image_sizes"], training=True)
-            terms, _ = joint_loss(maps, batch, SEED)
+            terms, _ = joint_loss(maps, batch)
             total = tf.add_n([tf.reduce_sum(term) for term in terms.values()]) / config.training.images_per_step
         return optimizer.apply(tape.gradient(total, model.trainable_variables))
 

@@ -62,7 +62,8 @@ class ModelConfig(Section):
     proposals: ProposalConfig = ProposalConfig()
     # mixed_bfloat16: convolutions in bfloat16, everything else in float32. More than twice as fast where the processor
     # has bfloat16 instructions, slower where it has none.
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    # mixed_float16: the same in float16, for GPUs without bfloat16; training scales the loss.
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
 
     @pydantic.model_validator(mode="after")
     def _pooled_size_is_a_multiple(self):
@@ -194,6 +195,8 @@ class LearningRateConfig(Section):
     boundaries: tuple[PositiveInt, ...] = (20_000,)
     warmup_steps: int = Field(0, ge=0)
     warmup_start: PositiveFloat = 1e-4
+    # How many images a step the rates are for: with others they are scaled in proportion; null takes them as they are.
+    images_per_step: PositiveInt | None = None
     # Factors for the variables whose path contains the key.
     multipliers: dict[str, float] = {"head/reduce": 3.0}
 
@@ -238,7 +241,12 @@ class TrainingConfig(Section):
     """The optimisation (FCIS section 4)."""
 
     steps: PositiveInt = 30_000
+    # Of all devices together. The loss is their mean, so that the number of devices changes nothing but the time.
     images_per_step: PositiveInt = 8
+    # In so many passes, one after the other, every device goes through its images of a step: less memory, same step.
+    accumulation_steps: PositiveInt = 1
+    # mirrored: all GPUs of this machine; multi_worker: those of all machines in TF_CONFIG; auto: what there is.
+    strategy: Literal["auto", "one_device", "mirrored", "multi_worker"] = "auto"
     learning_rate: LearningRateConfig = LearningRateConfig()
     momentum: Fraction = 0.9
     weight_decay: float = Field(5e-4, ge=0)

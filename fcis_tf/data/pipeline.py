@@ -14,26 +14,28 @@ from fcis_tf.errors import UserError
 _FLIP, _SCALE, _CROP = range(3)
 
 
-def training_batches(source, data_config, batch_size, seed, first_step=0, worker=(0, 1)):
+def training_batches(source, data_config, images_per_step, seed, first_step=0, worker=(0, 1), parts=1):
     """Makes the endless stream of training batches.
 
-    Which images are in a batch, at which scale, which of them are flipped and where they are cut depends on the seed
-    and the step only: a run that is resumed at step k goes on with the very batches that it would have had. All images
-    of a batch are in landscape format, or all in portrait format, but for one batch of an epoch; see `EpochOrder`.
+    Which images a step has, at which scale, which of them are flipped and where they are cut depends on the seed and
+    the step only: a run that is resumed at step k goes on with the very batches that it would have had, and neither
+    workers nor parts change anything but how a step's images are distributed. All images of a step are in landscape
+    format, or all in portrait format, but for one step of an epoch; see `EpochOrder`.
 
     Unless `data_config.strict`, an image that cannot be read is replaced by the next one of the order that can.
 
     Args:
         source: of `load_dataset`.
         data_config: DataConfig.
-        batch_size: images per batch, N, of all workers together.
+        images_per_step: of all workers together.
         seed: an integer.
-        first_step: how many batches to leave out.
-        worker: (i, count): the batches are the i-th of so many equal parts of the batches that a single worker would
-            have, i from 0.
+        first_step: how many steps to leave out.
+        worker: (i, count): the images are the i-th of so many equal parts of those that a single worker would have, i
+            from 0.
+        parts: into how many batches a worker's images of a step are split, in their order; each is padded on its own.
 
     Returns:
-        tf.data.Dataset of dicts; N here is a worker's part of the images:
+        tf.data.Dataset of dicts, of N = images_per_step / (workers * parts) images each:
         images: [N, H, W, 3] float32 RGB, the mean subtracted, zeros on the right and bottom up to H and W.
         image_sizes: [N, 2] int32 (height, width) of the image within its padding.
         original_sizes: [N, 2] int32 (height, width) of the image as it was read.
@@ -43,18 +45,23 @@ def training_batches(source, data_config, batch_size, seed, first_step=0, worker
         is_crowd: [N, G] bool.
         masks: [N, G, M, M] uint8 0 or 1, each cropped to its box.
         skipped: [N] int64, the source's index of an image that this one replaces, or -1.
+        positions: [N] int64, of the images in the training order; random numbers can be drawn by them.
 
     Raises:
-        UserError: no image of the source has an instance to learn from, or the workers cannot have equal parts.
+        UserError: no image of the source has an instance to learn from, or the batches cannot be of equal size.
     """
-    number, count = worker
-    if batch_size % count:
-        raise UserError(f"training.images_per_step: expected a multiple of the {count} workers, found {batch_size}")
-    order = training_order(source, batch_size, seed)
+    number, workers = worker
+    if images_per_step % (workers * parts):
+        raise UserError(
+            f"training.images_per_step: expected a multiple of {workers * parts}, as each step's images are split into "
+            f"so many equal batches, found {images_per_step}"
+        )
+    images_per_worker = images_per_step // workers
+    order = training_order(source, images_per_step, seed)
 
     def positions(step):
-        first = step * batch_size + number * (batch_size // count)
-        return tf.data.Dataset.range(first, first + batch_size // count)
+        first = step * images_per_step + number * images_per_worker
+        return tf.data.Dataset.range(first, first + images_per_worker)
 
     def prepare(position):
         if data_config.strict or source.size is None:
@@ -62,7 +69,7 @@ def training_batches(source, data_config, batch_size, seed, first_step=0, worker
         else:
             example, skipped = read_example(source, order, position)
         flip = data_config.horizontal_flip & (_uniform(seed, _FLIP, position) < 0.5)
-        short_side, long_side = draw_scale(data_config, seed, position // batch_size)
+        short_side, long_side = draw_scale(data_config, seed, position // images_per_step)
         example = flip_example(example, flip)
         if max(data_config.train_scales, default=0) <= data_config.short_side:
             prepared = prepare_example(example, short_side, long_side)
@@ -74,12 +81,12 @@ def training_batches(source, data_config, batch_size, seed, first_step=0, worker
                 ),
                 lambda: prepare_example(example, short_side, long_side),
             )
-        return prepared | {"skipped": skipped}
+        return prepared | {"skipped": skipped, "positions": position}
 
     # Elements are steps at first, so that a tf.data service leaves a batch whole.
-    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max // batch_size)
+    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max // images_per_step)
     examples = steps.flat_map(positions).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-    return examples.padded_batch(batch_size // count, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return examples.padded_batch(images_per_worker // parts, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(source, data_config, batch_size=1):
@@ -93,7 +100,7 @@ def evaluation_batches(source, data_config, batch_size=1):
         batch_size: images per batch; the last one may hold fewer.
 
     Returns:
-        tf.data.Dataset of dicts as `training_batches` makes them, but for `skipped`.
+        tf.data.Dataset of dicts as `training_batches` makes them, but for `skipped` and `positions`.
 
     Raises:
         UserError: the source is endless.
@@ -159,7 +166,7 @@ def prepare_example(example, short_side, long_side):
         short_side, long_side: as `prepare_image` takes them.
 
     Returns:
-        A dict as in `training_batches`, without the batch dimension and `skipped`.
+        A dict as in `training_batches`, without the batch dimension, `skipped` and `positions`.
     """
     image, scale = prepare_image(example["image"], short_side, long_side)
     boxes = example["boxes"] * tf.tile(scale, [2])

@@ -18,6 +18,7 @@ from fcis_tf.data.preparation import resized_size
 from fcis_tf.data.statistics import statistics_tables
 from fcis_tf.errors import UserError
 from fcis_tf.losses.anchor_targets import anchor_targets
+from fcis_tf.losses.random_subset import image_seeds
 from fcis_tf.models.anchors import make_anchors
 from fcis_tf.models.fcis import STRIDE
 from fcis_tf.visualization import draw_training_example, lay_out_page
@@ -153,7 +154,7 @@ def _foreground_anchors(batch, config, seed):
     model = config.model
     layout = model.anchor_scales, model.anchor_ratios, STRIDE, model.round_anchors
     anchors = make_anchors(height // STRIDE, width // STRIDE, *layout)
-    labels, _ = anchor_targets(anchors, batch, config.training.rpn_targets, tf.constant([seed, 0]))
+    labels, _ = anchor_targets(anchors, batch, config.training.rpn_targets, image_seeds(seed, batch["positions"]))
     return anchors.numpy()[labels[0].numpy() == 1]
 
 

@@ -3,13 +3,13 @@
 import tensorflow as tf
 
 from fcis_tf import boxes as box_ops
-from fcis_tf.losses.random_subset import random_subset
+from fcis_tf.losses.random_subset import Draw, random_subset
 
 # Anchors and RoIs that lie in a crowd region by more than this are no background.
 CROWD_OVERLAP = 0.5
 
 
-def anchor_targets(anchors, batch, config, seed):
+def anchor_targets(anchors, batch, config, seeds):
     """Labels anchors by their overlap with the ground truth and draws a minibatch of them for every image.
 
     Foreground are the anchors with an IoU of at least `config.foreground_iou` and, for every instance, those with
@@ -20,7 +20,7 @@ def anchor_targets(anchors, batch, config, seed):
         anchors: [A, 4] float32 in pixels.
         batch: image_sizes [N, 2] int32, boxes [N, G, 4] in pixels, classes [N, G] int32 (0 pads), is_crowd [N, G].
         config: a `fcis_tf.config.RpnTargetConfig`.
-        seed: [2] int32.
+        seeds: [N, 2] integers, see `image_seeds`.
 
     Returns:
         labels [N, A] int32: 1 foreground, 0 background, -1 not drawn; offsets [N, A, 4] float32, those of the
@@ -41,10 +41,10 @@ def anchor_targets(anchors, batch, config, seed):
     foreground = inside & (is_best | (best >= config.foreground_iou))
     background = inside & ~foreground & (best < config.background_iou) & ~tf.reduce_any(in_crowd, axis=2)
 
-    seeds = tf.random.split(seed, 2)
-    foreground = random_subset(foreground, int(config.anchors_per_image * config.foreground_fraction), seeds[0])
+    most = int(config.anchors_per_image * config.foreground_fraction)
+    foreground = random_subset(foreground, most, seeds, Draw.FOREGROUND_ANCHORS)
     drawn = tf.reduce_sum(tf.cast(foreground, tf.int32), axis=1)
-    background = random_subset(background, config.anchors_per_image - drawn, seeds[1])
+    background = random_subset(background, config.anchors_per_image - drawn, seeds, Draw.BACKGROUND_ANCHORS)
     labels = tf.where(foreground, 1, tf.where(background, 0, -1))
     return labels, _offsets(anchors, batch["boxes"], overlaps, foreground)
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 from fcis_tf.losses import loss_terms, roi_targets
 from fcis_tf.losses.anchor_targets import anchor_targets
 from fcis_tf.losses.online_hard_example_mining import OnlineHardExampleMining
+from fcis_tf.losses.random_subset import image_seeds
 
 TERMS = ("rpn_class", "rpn_box", "roi_class", "roi_mask", "roi_box")
 
@@ -22,12 +23,11 @@ class JointLoss:
 
     Call arguments:
         maps: what `model.propose` returned for the batch.
-        batch: image_sizes, boxes, classes, is_crowd and masks (see `fcis_tf.data`).
-        seed: [2] int32, for the random choice of anchors and RoIs.
+        batch: image_sizes, boxes, classes, is_crowd, masks and positions (see `fcis_tf.data`).
 
     Returns:
         losses: the weighted terms, [N] float32 each.
-        accuracies: fractions, scalar float32 each, over the batch.
+        accuracies: [2] float32 each, over the batch: how many are correct, among how many.
     """
 
     def __init__(self, model, config):
@@ -36,15 +36,15 @@ class JointLoss:
         self.weights = config.loss_weights.model_dump()
         self.hard_examples = OnlineHardExampleMining(config.roi_targets.rois_per_image)
 
-    def __call__(self, maps, batch, seed):
-        seeds = tf.random.split(seed, 2)
-        rpn_losses, rpn_accuracies = self._rpn_terms(maps, batch, seeds[0])
-        roi_losses, roi_accuracies = self._roi_terms(maps, batch, seeds[1])
+    def __call__(self, maps, batch):
+        seeds = image_seeds(self.config.seed, batch["positions"])
+        rpn_losses, rpn_accuracies = self._rpn_terms(maps, batch, seeds)
+        roi_losses, roi_accuracies = self._roi_terms(maps, batch, seeds)
         losses = {**rpn_losses, **roi_losses}
         return {term: self.weights[term] * losses[term] for term in TERMS}, {**rpn_accuracies, **roi_accuracies}
 
-    def _rpn_terms(self, maps, batch, seed):
-        labels, offsets = anchor_targets(maps["anchors"], batch, self.config.rpn_targets, seed)
+    def _rpn_terms(self, maps, batch, seeds):
+        labels, offsets = anchor_targets(maps["anchors"], batch, self.config.rpn_targets, seeds)
         drawn, foreground = labels >= 0, labels > 0
         box_losses = loss_terms.smooth_l1_loss(maps["rpn_offsets"], offsets, sigma=3.0)
         losses = {
@@ -52,10 +52,10 @@ class JointLoss:
             "rpn_box": loss_terms.mean_where(tf.where(foreground, box_losses, 0.0), drawn),
         }
         correct = (maps["rpn_logits"][..., 1] > maps["rpn_logits"][..., 0]) == foreground
-        return losses, {"rpn": _fraction(correct, drawn), "rpn_foreground": _fraction(correct, foreground)}
+        return losses, {"rpn": _count(correct, drawn), "rpn_foreground": _count(correct, foreground)}
 
-    def _roi_terms(self, maps, batch, seed):
-        rois, labels, matched = self._rois_to_forward(maps, batch, seed)
+    def _roi_terms(self, maps, batch, seeds):
+        rois, labels, matched = self._rois_to_forward(maps, batch, seeds)
         outputs = self.model.assemble(maps, rois, tf.maximum(labels, 0))
         pooled_size = self.model.head.config["pooled_size"]
         masks = roi_targets.mask_targets(rois, labels, matched, batch, pooled_size)
@@ -80,21 +80,21 @@ class JointLoss:
         inside = outputs["mask_logits"][..., 1] > outputs["mask_logits"][..., 0]
         in_foreground = tf.broadcast_to(foreground[..., None, None], tf.shape(masks))
         return losses, {
-            "roi": _fraction(correct, labels >= 0),
-            "roi_foreground": _fraction(correct, foreground),
-            "mask_pixels": _fraction(inside == (masks > 0), in_foreground),
+            "roi": _count(correct, labels >= 0),
+            "roi_foreground": _count(correct, foreground),
+            "mask_pixels": _count(inside == (masks > 0), in_foreground),
         }
 
-    def _rois_to_forward(self, maps, batch, seed):
+    def _rois_to_forward(self, maps, batch, seeds):
         config = self.config.roi_targets
         rois, valid = roi_targets.candidate_rois(maps["proposals"], maps["proposals_valid"], batch)
         labels, matched = roi_targets.match_rois(rois, valid, batch, config.foreground_iou)
         if config.selection == "sampled":
-            rois, labels, matched = roi_targets.sample_rois(rois, labels, matched, config, seed)
+            rois, labels, matched = roi_targets.sample_rois(rois, labels, matched, config, seeds)
         return rois, labels, matched
 
 
-def _fraction(correct, among):
-    """Returns which fraction of `among` is `correct`; NaN where there is nothing to ask."""
+def _count(correct, among):
+    """Returns how many of `among` are `correct`, and how many there are, [2] float32."""
     among = tf.cast(among, tf.float32)
-    return tf.reduce_sum(tf.cast(correct, tf.float32) * among) / tf.reduce_sum(among)
+    return tf.stack([tf.reduce_sum(tf.cast(correct, tf.float32) * among), tf.reduce_sum(among)])

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from fcis_tf import boxes as box_ops
 from fcis_tf.losses.anchor_targets import CROWD_OVERLAP
-from fcis_tf.losses.random_subset import random_subset
+from fcis_tf.losses.random_subset import Draw, random_subset
 
 
 def candidate_rois(proposals, proposals_valid, batch):
@@ -48,21 +48,21 @@ def match_rois(rois, valid, batch, foreground_iou):
     return labels, tf.maximum(matched - 1, 0)
 
 
-def sample_rois(rois, labels, matched, config, seed):
+def sample_rois(rois, labels, matched, config, seeds):
     """Draws RoIs: at most `foreground_fraction` of them foreground (Fast R-CNN section 2.3).
 
     Args:
         rois: [N, R, 4]; labels, matched: [N, R] as `match_rois` returns them.
         config: a `fcis_tf.config.RoiTargetConfig`.
-        seed: [2] int32.
+        seeds: [N, 2] integers, see `image_seeds`.
 
     Returns:
         The three for `config.rois_per_image` RoIs an image; labels are -1 where there were too few.
     """
-    seeds = tf.random.split(seed, 2)
-    foreground = random_subset(labels > 0, int(config.rois_per_image * config.foreground_fraction), seeds[0])
+    most = int(config.rois_per_image * config.foreground_fraction)
+    foreground = random_subset(labels > 0, most, seeds, Draw.FOREGROUND_ROIS)
     drawn = tf.reduce_sum(tf.cast(foreground, tf.int32), axis=1)
-    background = random_subset(labels == 0, config.rois_per_image - drawn, seeds[1])
+    background = random_subset(labels == 0, config.rois_per_image - drawn, seeds, Draw.BACKGROUND_ROIS)
     labels = tf.where(foreground | background, labels, -1)
     # top_k is stable: the drawn RoIs come first.
     count = tf.minimum(config.rois_per_image, tf.shape(labels)[1])

@@ -4,6 +4,27 @@ import keras
 import tensorflow as tf
 
 
+def effective_schedule(config):
+    """Returns the learning rate that a training uses.
+
+    The loss is the mean over all images of a step, whatever replicas they are on, so that devices do not change the
+    learning rate; the number of images does: a step of n times the images takes n times the rate (the linear scaling
+    rule, Goyal et al. 2017). `learning_rate.images_per_step` says for how many images a step the configured values are
+    meant; they are taken as they stand where it is null.
+
+    Args:
+        config: a `fcis_tf.config.TrainingConfig`.
+
+    Returns:
+        A PiecewiseConstantWithWarmup.
+    """
+    rate = config.learning_rate
+    factor = config.images_per_step / rate.images_per_step if rate.images_per_step else 1.0
+    return PiecewiseConstantWithWarmup(
+        [factor * value for value in rate.values], rate.boundaries, rate.warmup_steps, factor * rate.warmup_start
+    )
+
+
 @keras.saving.register_keras_serializable("fcis_tf")
 class PiecewiseConstantWithWarmup(keras.optimizers.schedules.LearningRateSchedule):
     """Rises linearly from `warmup_start` to the first value, then falls at every boundary.

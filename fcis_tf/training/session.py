@@ -26,6 +26,7 @@ from fcis_tf.training.evaluator import Evaluator
 from fcis_tf.training.optimizer import Optimizer
 from fcis_tf.training.pictures import PictureWriter
 from fcis_tf.training.skipped_images import SkippedImages
+from fcis_tf.training.strategy import make_strategy
 from fcis_tf.training.trainer import Trainer
 
 _logger = logging.getLogger(__name__)
@@ -52,18 +53,20 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
     """
     model_dir = Path(model_dir)
     training = config.training
+    strategy = make_strategy(training.strategy)
     source = load_dataset(config.data, "train")
     evaluation_source = load_dataset(config.data, "eval")
     check_same_classes(evaluation_source.class_names, "data.eval", source.class_names, "data.train")
     check_before_training(model_dir, config, source, resume)
 
     keras.utils.set_random_seed(training.seed)
-    model = build_model(config, len(source.class_names))
-    optimizer = Optimizer(training, model.trainable_variables)
-    step = tf.Variable(0, dtype=tf.int64)
-    checkpoints = checkpoint_manager(model, optimizer.sgd, step, model_dir, training)
+    with strategy.scope():
+        model = build_model(config, len(source.class_names))
+        optimizer = Optimizer(training, model.trainable_variables, config.model.precision)
+        step = tf.Variable(0, dtype=tf.int64)
+    checkpoints = checkpoint_manager(model, optimizer, step, model_dir, training)
     if checkpoints.latest_checkpoint:
-        restore(checkpoints.latest_checkpoint, model, step, optimizer.sgd)
+        restore(checkpoints.latest_checkpoint, model, step, optimizer)
     else:
         for line in initialize(model, config, source.class_names):
             _logger.info("%s", line)
@@ -73,9 +76,7 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
             f"training.steps is {training.steps}, but the network in {model_dir} was trained for {first_step} steps "
             "already; set it to that or more, or name another --model-dir"
         )
-    batches = training_batches(source, config.data, training.images_per_step, training.seed, first_step)
-    if data_service:
-        batches = batches_of_service(batches, data_service)
+    batches = _distributed_batches(strategy, source, config, first_step, data_service)
     skipped_images = SkippedImages(source)
 
     describe_run(model_dir, config, source.class_names, source.category_ids)
@@ -90,9 +91,12 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
         open(model_dir / "train.log", "a", buffering=1) as log,
         contextlib.redirect_stdout(log),
     ):
+        with strategy.scope():
+            trainer = Trainer(model, optimizer, batches, training, step, bar, skipped_images)
         controller = orbit.Controller(
-            trainer=Trainer(model, optimizer, batches, training, step, bar, skipped_images),
+            trainer=trainer,
             evaluator=evaluator,
+            strategy=strategy,
             global_step=step,
             steps_per_loop=training.log_every,
             checkpoint_manager=checkpoints,
@@ -109,6 +113,29 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
             # The run had been trained to its end before.
             controller.evaluate()
     return evaluator.metrics
+
+
+def _distributed_batches(strategy, source, config, first_step, data_service):
+    """Returns the batches of this worker's replicas, for each so many a step as it accumulates."""
+    training = config.training
+
+    def make_batches(context):
+        workers = context.num_input_pipelines
+        batches = training_batches(
+            source,
+            config.data,
+            training.images_per_step,
+            training.seed,
+            first_step,
+            worker=(context.input_pipeline_id, workers),
+            parts=training.accumulation_steps * context.num_replicas_in_sync // workers,
+        )
+        if data_service:
+            batches = batches_of_service(batches, data_service)
+        # Else workers would ask each other at every step whether there is another.
+        return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+    return strategy.distribute_datasets_from_function(make_batches)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The inner loop of training, as Orbit calls it."""
 
+import collections
 import math
 import time
 
@@ -9,6 +10,8 @@ import tensorflow as tf
 
 from fcis_tf.errors import UserError
 from fcis_tf.losses import JointLoss
+from fcis_tf.training.gradient_accumulation import GradientSums
+from fcis_tf.training.loss_scale import SMALLEST
 
 _ADVICE = (
     "training stops, checkpoints are from before. "
@@ -23,10 +26,14 @@ class NonFiniteLossError(UserError):
 class Trainer(orbit.AbstractTrainer):
     """Runs training steps.
 
+    A step goes through `accumulation_steps` batches on each replica of the strategy in whose scope the trainer is made.
+    Its loss is the mean over the images of all of these, so that it does not matter on how many replicas they are.
+
     Args:
         model: an `FCIS`.
         optimizer: a `fcis_tf.training.optimizer.Optimizer` of the model's trainable variables.
-        batches: endless tf.data.Dataset of training batches (see `fcis_tf.data`), from the current step on.
+        batches: endless data set of training batches (see `fcis_tf.data`), from the current step on, distributed by the
+            strategy.
         config: a `fcis_tf.config.TrainingConfig`.
         global_step: int64 tf.Variable, counted up by every step.
         bar: a tqdm bar that counts steps.
@@ -37,14 +44,17 @@ class Trainer(orbit.AbstractTrainer):
         self.model = model
         self.optimizer = optimizer
         self.global_step = global_step
+        self._strategy = tf.distribute.get_strategy()
         self._loss = JointLoss(model, config)
         self._config = config
         self._batches = iter(batches)
         self._bar = bar
         self._skipped_images = skipped_images
+        self._sums = GradientSums(model.trainable_variables) if config.accumulation_steps > 1 else None
         # The signature leaves the sizes of images open, so that no size is traced anew.
-        signature = [batches.element_spec, tf.TensorSpec([], tf.int64)]
-        self._train_step = tf.function(self._step, input_signature=signature)
+        signature = [batches.element_spec]
+        self._accumulate = tf.function(self._accumulate_gradients, input_signature=signature)
+        self._finish_step = tf.function(self._finish_step, input_signature=signature)
 
     def train(self, num_steps):
         """Runs `num_steps` steps; returns their mean losses, accuracies and so on, by TensorBoard's tags.
@@ -56,52 +66,100 @@ class Trainer(orbit.AbstractTrainer):
         start = time.monotonic()
         outputs = []
         for _ in range(int(num_steps)):
-            batch = next(self._batches)
-            self._skipped_images.report(batch["skipped"].numpy())
-            outputs.append(self._train_step(batch, self.global_step))
+            passes = [self._accumulate(self._next_batch()) for _ in range(self._config.accumulation_steps - 1)]
+            outputs.append([*passes, self._finish_step(self._next_batch())])
             self.global_step.assign_add(1)
             self._bar.update()
-        outputs = [tf.nest.map_structure(lambda x: x.numpy(), output) for output in outputs]
-        _check_finite(outputs, first_step)
+        outputs = [_sum_of_passes(passes) for passes in outputs]
+        self._check_finite(outputs, first_step)
         images_per_second = len(outputs) * self._config.images_per_step / (time.monotonic() - start)
-        means = tf.nest.map_structure(_mean_of_known, *outputs)
+        means = _means(outputs)
         self._bar.set_postfix_str(f"loss {means['loss/total']:.3f}, {images_per_second:.1f} images/s")
         return {**means, "images_per_second": images_per_second}
 
-    def _step(self, batch, step):
+    def _next_batch(self):
+        batch = next(self._batches)
+        for skipped in self._strategy.experimental_local_results(batch["skipped"]):
+            self._skipped_images.report(skipped.numpy())
+        return batch
+
+    def _accumulate_gradients(self, batch):
+        """Runs a pass of a step that is not the last; returns its sums."""
+
+        def of_replica(batch):
+            gradients, sums = self._differentiate(batch)
+            self._sums.add(gradients)
+            return sums
+
+        return self._sum_over_replicas(self._strategy.run(of_replica, (batch,)))
+
+    def _finish_step(self, batch):
+        """Runs the last pass of a step, and updates the network; returns its sums and the values of the step."""
+
+        def of_replica(batch):
+            gradients, sums = self._differentiate(batch)
+            return self._sums.finish(gradients) if self._sums else gradients, sums
+
+        gradients, sums = self._strategy.run(of_replica, (batch,))
+        step = {"learning_rate": self.optimizer.learning_rate}
+        if self.optimizer.loss_scale:
+            step["loss_scale"] = tf.identity(self.optimizer.loss_scale.factor.value)
+        step["gradient_norm"] = self.optimizer.apply(gradients)
+        return self._sum_over_replicas(sums) | step
+
+    def _differentiate(self, batch):
+        """Returns a replica's gradients, and by TensorBoard's tags its losses and, as counts, its accuracies."""
         with tf.GradientTape() as tape:
             maps = self.model.propose(batch["images"], batch["image_sizes"], training=True)
-            seed = tf.random.fold_in([self._config.seed, 0], step)
-            losses, accuracies = self._loss(maps, batch, seed)
+            losses, accuracies = self._loss(maps, batch)
             losses = {term: tf.reduce_sum(loss) / self._config.images_per_step for term, loss in losses.items()}
             total = tf.add_n(list(losses.values()))
-        gradients = tape.gradient(total, self.model.trainable_variables)
-        norm = self.optimizer.apply(gradients)
-        return {
-            **{f"loss/{term}": loss for term, loss in losses.items()},
-            "loss/total": total,
-            **{f"accuracy/{name}": fraction for name, fraction in accuracies.items()},
-            "learning_rate": self.optimizer.schedule(step),
-            "gradient_norm": norm,
-        }
+            scaled = self.optimizer.scale_loss(total)
+        gradients = tape.gradient(scaled, self.model.trainable_variables)
+        losses = {f"loss/{term}": loss for term, loss in losses.items()} | {"loss/total": total}
+        return gradients, losses | {f"accuracy/{name}": counts for name, counts in accuracies.items()}
+
+    def _sum_over_replicas(self, sums):
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+
+    def _check_finite(self, outputs, first_step):
+        for step, output in enumerate(outputs, start=first_step):
+            losses = {name: value for name, value in output.items() if name.startswith("loss/")}
+            for name, value in losses.items():
+                if not math.isfinite(value):
+                    raise NonFiniteLossError(f"step {step}: {name} is {value}; {_ADVICE}")
+            # A loss can stay finite with weights that are not: fused operators turn the NaN before a ReLU into 0.
+            norm = output["gradient_norm"]
+            if not math.isfinite(norm) and not self._can_scale_less(output):
+                terms = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
+                raise NonFiniteLossError(
+                    f"step {step}: the gradient's norm is {norm}, though the losses are finite ({terms}); {_ADVICE}"
+                )
+
+    @staticmethod
+    def _can_scale_less(output):
+        """Returns whether a step was left out because its scaled gradients overflowed, and the next may not be."""
+        return output.get("loss_scale", 0.0) > SMALLEST
 
 
-def _check_finite(outputs, first_step):
-    for step, output in enumerate(outputs, start=first_step):
-        losses = {name: value for name, value in output.items() if name.startswith("loss/")}
-        for name, value in losses.items():
-            if not math.isfinite(value):
-                raise NonFiniteLossError(f"step {step}: {name} is {value}; {_ADVICE}")
-        # A loss can stay finite with weights that are not: fused operators turn the NaN before a ReLU into 0.
-        norm = output["gradient_norm"]
-        if not math.isfinite(norm):
-            terms = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
-            raise NonFiniteLossError(
-                f"step {step}: the gradient's norm is {norm}, though the losses are finite ({terms}); {_ADVICE}"
-            )
+def _sum_of_passes(passes):
+    """Returns the sums and values of a step whose passes have returned theirs, as NumPy's."""
+    total = collections.defaultdict(float)
+    for sums in passes:
+        for name, value in sums.items():
+            total[name] = total[name] + value.numpy()
+    return total
 
 
-def _mean_of_known(*values):
-    """Returns the mean of the values that are not NaN (an accuracy over no examples is)."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+def _means(outputs):
+    """Returns the means over steps of all values that are finite; accuracies are over all examples of the steps."""
+    means = {}
+    for name in outputs[0]:
+        values = np.array([output[name] for output in outputs])
+        if name.startswith("accuracy/"):
+            correct, among = values.sum(axis=0)
+            means[name] = float(correct / among) if among else math.nan
+        else:
+            finite = values[np.isfinite(values)]
+            means[name] = float(finite.mean()) if len(finite) else math.nan
+    return means

@@ -220,7 +220,7 @@ def test_workers_have_equal_parts_of_the_same_batches(photographs):
         for part, images in ((first, whole["images"][:2]), (second, whole["images"][2:])):
             height, width = part["images"].shape[1:3]
             np.testing.assert_array_equal(part["images"], images[:, :height, :width])
-    with pytest.raises(UserError, match="^training.images_per_step: expected a multiple of the 3 workers, found 4$"):
+    with pytest.raises(UserError, match="^training.images_per_step: expected a multiple of 3, as .*, found 4$"):
         batches_of_worker(0, 3)
 
 
@@ -249,7 +249,7 @@ def test_large_steps_need_no_search():
 
 def test_one_trace_serves_every_size(photographs):
     source = open_source(photographs, 14)
-    batches = training_batches(source, data_config(photographs), batch_size=1, seed=0)
+    batches = training_batches(source, data_config(photographs), images_per_step=1, seed=0)
     traces = []
 
     @tf.function(input_signature=[batches.element_spec])

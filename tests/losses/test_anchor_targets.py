@@ -10,6 +10,7 @@ from fcis_tf.losses.anchor_targets import anchor_targets
 from tests.losses.ground_truth import random_batch, random_boxes, slow_covered, slow_iou, slow_offsets
 
 ALL = RpnTargetConfig(anchors_per_image=1000, foreground_iou=0.6, background_iou=0.3)
+SEEDS = np.int64([[0, 0], [0, 1]])
 
 
 def slow_targets(anchors, batch, i, config):
@@ -41,7 +42,7 @@ def test_equals_a_slow_reading_when_all_are_drawn(seed, instances):
     rng = np.random.default_rng(seed)
     batch = random_batch(rng, instances=instances)
     anchors = random_boxes(rng, (40,), limit=120) - 10
-    labels, offsets = anchor_targets(anchors, batch, ALL, [0, 0])
+    labels, offsets = anchor_targets(anchors, batch, ALL, SEEDS[: len(batch["classes"])])
     for i in range(2):
         expected, expected_offsets = slow_targets(anchors, batch, i, ALL)
         np.testing.assert_array_equal(labels[i], expected)
@@ -57,7 +58,7 @@ def test_draws_a_minibatch_of_at_most_the_wanted_fraction_of_foreground(seed, fr
     batch = random_batch(rng)
     anchors = random_boxes(rng, (60,), limit=100)
     config = RpnTargetConfig(anchors_per_image=8, foreground_fraction=fraction, foreground_iou=0.3, background_iou=0.2)
-    drawn = anchor_targets(anchors, batch, config, [seed, 0])[0].numpy()
+    drawn = anchor_targets(anchors, batch, config, [[seed, 0], [seed, 1]])[0].numpy()
     every = config.model_copy(update={"anchors_per_image": 1000, "foreground_fraction": 1.0})
     for i in range(2):
         candidates, _ = slow_targets(anchors, batch, i, every)
@@ -80,7 +81,7 @@ def one_instance(**changes):
 
 def test_the_best_anchor_of_an_instance_is_foreground_however_bad():
     anchors = np.float32([[0, 0, 12, 12], [25, 25, 40, 40], [31, 31, 50, 50], [-1, 0, 20, 20]])
-    labels, _ = anchor_targets(anchors, one_instance(), ALL, [0, 0])
+    labels, _ = anchor_targets(anchors, one_instance(), ALL, SEEDS[:1])
     np.testing.assert_array_equal(labels, [[0, 1, 0, -1]])
 
 
@@ -95,25 +96,25 @@ NOTHING = {
 @pytest.mark.parametrize("changes", [PADDING, NOTHING])
 def test_without_instances_all_is_background(changes):
     anchors = np.float32([[10, 10, 30, 30], [0, 0, 9, 9]])
-    labels, offsets = anchor_targets(anchors, one_instance(**changes), ALL, [0, 0])
+    labels, offsets = anchor_targets(anchors, one_instance(**changes), ALL, SEEDS[:1])
     np.testing.assert_array_equal(labels, [[0, 0]])
     assert not offsets.numpy().any()
 
 
 def test_anchors_within_a_crowd_take_no_part():
     anchors = np.float32([[10, 10, 30, 30], [10, 25, 30, 45], [10, 15, 30, 34]])
-    labels, _ = anchor_targets(anchors, one_instance(is_crowd=np.ones([1, 1], bool)), ALL, [0, 0])
+    labels, _ = anchor_targets(anchors, one_instance(is_crowd=np.ones([1, 1], bool)), ALL, SEEDS[:1])
     np.testing.assert_array_equal(labels, [[-1, 0, -1]])
 
 
 def test_anchors_beyond_the_content_of_a_padded_image_take_no_part():
     anchors = np.float32([[0, 0, 50, 50], [0, 0, 50, 51]])
-    labels, _ = anchor_targets(anchors, one_instance(**PADDING), ALL, [0, 0])
+    labels, _ = anchor_targets(anchors, one_instance(**PADDING), ALL, SEEDS[:1])
     np.testing.assert_array_equal(labels, [[0, -1]])
 
 
 def test_degenerate_instances_are_matched_by_nothing():
     batch = one_instance(boxes=np.float32([[[10, 10, 10, 30]]]))
-    labels, offsets = anchor_targets(np.float32([[5, 5, 40, 40]]), batch, ALL, [0, 0])
+    labels, offsets = anchor_targets(np.float32([[5, 5, 40, 40]]), batch, ALL, SEEDS[: len(batch["classes"])])
     np.testing.assert_array_equal(labels, [[0]])
     assert np.isfinite(offsets).all()

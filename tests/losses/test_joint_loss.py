@@ -61,13 +61,15 @@ def make_batch(classes=(2, 0)):
         "classes": np.int32([classes]),
         "is_crowd": np.zeros([1, 2], bool),
         "masks": masks,
+        "positions": np.int64([0]),
     }
 
 
 def compute(model=None, maps=None, batch=None, **training):
     config = tiny_config(training=training).training
-    losses, accuracies = JointLoss(model or ModelOfLogits(), config)(maps or make_maps(), batch or make_batch(), [0, 0])
-    return {k: v.numpy() for k, v in losses.items()}, {k: v.numpy() for k, v in accuracies.items()}
+    losses, accuracies = JointLoss(model or ModelOfLogits(), config)(maps or make_maps(), batch or make_batch())
+    fractions = {name: float(correct / among) for name, (correct, among) in accuracies.items()}
+    return {k: v.numpy() for k, v in losses.items()}, fractions
 
 
 def smooth_l1(error, sigma=1.0):
@@ -178,10 +180,11 @@ def differentiated(request):
         "classes": np.int32([[1, 3], [2, 0]]),
         "is_crowd": np.zeros([2, 2], bool),
         "masks": (rng.uniform(size=(2, 2, 28, 28)) < 0.5).astype(np.uint8),
+        "positions": np.int64([0, 1]),
     }
     with tf.GradientTape(persistent=True) as tape:
         maps = model.propose(images, batch["image_sizes"], training=True)
-        losses, _ = JointLoss(model, config.training)(maps, batch, [0, 0])
+        losses, _ = JointLoss(model, config.training)(maps, batch)
         total = tf.add_n([tf.reduce_sum(loss) for loss in losses.values()])
         of_rois = tf.add_n([tf.reduce_sum(losses[term]) for term in TERMS if term.startswith("roi")])
     return model, tape, total, of_rois

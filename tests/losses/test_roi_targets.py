@@ -68,7 +68,7 @@ def test_sampling_takes_a_quarter_of_foreground_and_fills_up_with_background(see
     matched = np.tile(np.arange(number, dtype=np.int32), [2, 1])
     config = RoiTargetConfig(selection="sampled", rois_per_image=wanted, foreground_fraction=fraction)
     drawn_rois, drawn, drawn_matched = (
-        x.numpy() for x in roi_targets.sample_rois(rois, labels, matched, config, [seed, 0])
+        x.numpy() for x in roi_targets.sample_rois(rois, labels, matched, config, [[seed, 0], [seed, 1]])
     )
     assert drawn.shape == (2, min(wanted, number))
     np.testing.assert_array_equal(drawn_rois[..., 0], drawn_matched)

@@ -35,8 +35,8 @@ def finished(tmp_path_factory):
 class LossOfBatch(JointLoss):
     """A joint loss whose term roi_mask is multiplied by a factor of the batch."""
 
-    def __call__(self, maps, batch, seed):
-        losses, accuracies = super().__call__(maps, batch, seed)
+    def __call__(self, maps, batch):
+        losses, accuracies = super().__call__(maps, batch)
         return losses | {"roi_mask": losses["roi_mask"] * batch["factor"]}, accuracies
 
 
@@ -45,9 +45,10 @@ def broken(tmp_path_factory):
     """The directory and the error of the same run, but in step 2 a term of the loss is no number."""
     training_batches = session.training_batches
 
-    def with_factors(*arguments):
+    def with_factors(*arguments, **options):
         factors = tf.data.Dataset.range(4).map(lambda step: tf.where(step < 2, 1.0, math.nan))
-        return tf.data.Dataset.zip(training_batches(*arguments), factors).map(lambda x, factor: x | {"factor": factor})
+        batches = tf.data.Dataset.zip(training_batches(*arguments, **options), factors)
+        return batches.map(lambda batch, factor: batch | {"factor": factor})
 
     model_dir = tmp_path_factory.mktemp("broken")
     with pytest.MonkeyPatch.context() as patch:
