@@ -27,61 +27,62 @@ TRAINING = {"images_per_step": IMAGES, "learning_rate": {"values": [0.1], "bound
 class Trunk(keras.Layer):
     """A trunk that is smooth, so that rounding is not amplified where an activation changes its sign."""
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.to_conv4 = keras.layers.Conv2D(16, 16, strides=16, padding="same", activation="tanh")
-        self.norm = FusedBatchNormalization()
-        self.to_conv5 = keras.layers.Conv2D(16, 3, padding="same", activation="tanh")
+    def __init__(self):
+        super().__init__(name="backbone")
+        self.to_conv4 = keras.layers.Conv2D(16, 16, strides=16, padding="same", activation="tanh", name="to_conv4")
+        self.to_conv5 = keras.layers.Conv2D(16, 3, padding="same", activation="tanh", name="to_conv5")
 
     def call(self, images, training=False):
-        conv4 = self.norm(self.to_conv4(images / 60.0), training=training)
+        conv4 = self.to_conv4(images / 60.0)
         return conv4, self.to_conv5(conv4)
 
 
 class Run:
-    """A network, the same in every Run, and its optimiser."""
+    """A network, the same in every Run, and its training."""
 
     def __init__(self, strategy, **training):
         self._strategy = strategy
         config = tiny_config(training=TRAINING | training)
-        self._config = config.training
         keras.utils.set_random_seed(0)
+        images_per_batch = IMAGES // (config.training.accumulation_steps * strategy.num_replicas_in_sync)
+        nothing = SimpleNamespace(report=lambda indices: None)
         with strategy.scope():
-            self._model = build_model(config, CLASSES)
-            self._optimizer = Optimizer(self._config, self._model.trainable_variables)
-            self._step = tf.Variable(0, dtype=tf.int64)
-        self._variables = [*self._model.variables, *self._optimizer.variables]
+            model = build_model(config, CLASSES)
+            optimizer = Optimizer(config.training, model.trainable_variables)
+            step = tf.Variable(0, dtype=tf.int64)
+            batches = strategy.distribute_datasets_from_function(lambda _: make_batches(images_per_batch))
+            bar = tqdm(disable=True)
+            self._trainer = Trainer(model, optimizer, batches, config.training, step, bar, nothing)
+        self._variables = [v for v in (*model.variables, *optimizer.variables) if v.dtype == "float32"]
         self._first = [variable.numpy() for variable in self._variables]
 
-    def update(self, padded_alike):
+    def next_update(self):
         """Returns what a step from the first weights changes, by variable, and what the trainer says of it."""
         for variable, value in zip(self._variables, self._first, strict=True):
             variable.assign(value)
-        batches = IMAGES // (self._config.accumulation_steps * self._strategy.num_replicas_in_sync)
-        with self._strategy.scope():
-            batches = self._strategy.distribute_datasets_from_function(lambda _: make_batches(batches, padded_alike))
-            nothing = SimpleNamespace(report=lambda indices: None)
-            trainer = Trainer(
-                self._model, self._optimizer, batches, self._config, self._step, tqdm(disable=True), nothing
-            )
-        said = trainer.train(1)
+        said = self._trainer.train(1)
         for variable in self._variables:
             copies = [copy.numpy() for copy in self._strategy.experimental_local_results(variable.value)]
             assert all((copy == copies[0]).all() for copy in copies), variable.path
-        changes = zip(self._variables, self._first, strict=True)
-        return {variable.path: variable.numpy() - first for variable, first in changes}, said
+        pairs = zip(self._variables, self._first, strict=True)
+        changes = {variable.path: variable.numpy() - first for variable, first in pairs}
+        # The moving statistics of frozen batch normalisation stay.
+        return {path: change for path, change in changes.items() if np.any(change)}, said
 
 
-def make_batches(images_per_batch, padded_alike):
-    """Returns an endless data set of the eight images, all padded to one size, or each batch as it needs."""
+def make_batches(images_per_batch):
+    """Returns an endless data set of the eight images, first padded to one size, then each batch as it needs."""
     examples = [make_example(i) for i in range(IMAGES)]
     spec = {name: tf.TensorSpec(np.shape(value), value.dtype) for name, value in examples[0].items()}
     spec["images"] = tf.TensorSpec([None, None, 3])
-    shapes = {name: value.shape for name, value in spec.items()}
-    if padded_alike:
-        shapes["images"] = [HEIGHT, WIDTH, 3]
-    data = tf.data.Dataset.from_generator(lambda: iter(examples), output_signature=spec).repeat()
-    return data.padded_batch(images_per_batch, shapes, drop_remainder=True)
+
+    def padded(example):
+        height, width = example["image_sizes"]
+        return example | {"images": np.pad(example["images"], [[0, HEIGHT - height], [0, WIDTH - width], [0, 0]])}
+
+    sequence = [padded(example) for example in examples] + examples
+    data = tf.data.Dataset.from_generator(lambda: iter(sequence), output_signature=spec).repeat()
+    return data.padded_batch(images_per_batch, drop_remainder=True)
 
 
 def make_example(i):
@@ -100,28 +101,62 @@ def make_example(i):
     }
 
 
+def normalize(strategy):
+    """Returns the gradients of batch normalisation, and the change of its statistics, for the eight images."""
+    images = tf.random.stateless_normal([IMAGES, 5, 7, 3], [0, 0]) * tf.range(1.0, 9.0)[:, None, None, None] + 30.0
+    images_per_replica = IMAGES // strategy.num_replicas_in_sync
+    with strategy.scope():
+        layer = FusedBatchNormalization()
+        layer.build([None, None, None, 3])
+
+    def of_replica(images):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            loss = tf.reduce_sum(layer(images, training=True) ** 3)
+        return tape.gradient(loss, [images, layer.gamma.value, layer.beta.value])
+
+    def part(context):
+        first = context.replica_id_in_sync_group * images_per_replica
+        return images[first : first + images_per_replica]
+
+    parts = strategy.experimental_distribute_values_from_function(part)
+    of_images, *of_weights = tf.function(lambda images: strategy.run(of_replica, (images,)))(parts)
+    gamma, beta = (strategy.reduce("SUM", gradient, axis=None) for gradient in of_weights)
+    of_images = tf.concat(strategy.experimental_local_results(of_images), axis=0)
+    statistics = {"mean": layer.moving_mean, "variance": layer.moving_variance}
+    found = {"images": of_images, "gamma": gamma, "beta": beta, **statistics}
+    return {name: value.numpy() for name, value in found.items()}, {}
+
+
 def compare(one, other):
-    """Returns by how much two updates differ: for the variable where it is most, relative to its largest change."""
+    """Returns the length of the difference of two updates relative to the update's, of all weights and of the variable
+    where it is largest, and how far the losses differ."""
     (changes, said), (others, also_said) = one, other
-    errors = {path: np.abs(changes[path] - others[path]).max() / np.abs(changes[path]).max() for path in changes}
-    worst = max(errors, key=errors.get)
-    losses = max(abs(said[name] - also_said[name]) for name in said if name != "images_per_second")
-    return {"variables": len(errors), "worst": worst, "error": float(errors[worst]), "losses": float(losses)}
+    squares = np.array([[np.sum((changes[path] - others[path]) ** 2), np.sum(changes[path] ** 2)] for path in changes])
+    differences, lengths = np.sqrt(squares.astype(np.float64)).T
+    values = [abs(said[name] - also_said[name]) for name in said if name != "images_per_second"]
+    return {
+        "update": float(np.linalg.norm(differences) / np.linalg.norm(lengths)),
+        "variable": float(np.max(differences / lengths)),
+        "losses": float(max(values, default=0.0)),
+    }
 
 
 def main():
-    fcis.AtrousResNet = lambda *arguments, **options: Trunk(name="backbone")
+    fcis.AtrousResNet = lambda *arguments, **options: Trunk()
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * IMAGES)
     mirrored, one_device = make_strategy("mirrored"), make_strategy("one_device")
     results = {"replicas": mirrored.num_replicas_in_sync}
     for selection in ("ohem", "sampled"):
         targets = {"roi_targets": {"selection": selection, "rois_per_image": 8}}
-        eight = Run(mirrored, **targets)
-        at_once = Run(one_device, **targets)
-        results[f"{selection}, padded alike"] = compare(at_once.update(True), eight.update(True))
+        at_once, eight = Run(one_device, **targets), Run(mirrored, **targets)
         one_by_one = Run(one_device, accumulation_steps=IMAGES, **targets)
-        results[f"{selection}, sizes of their own"] = compare(one_by_one.update(False), eight.update(False))
+        padded = at_once.next_update()
+        results[f"{selection}: eight replicas, padded alike"] = compare(padded, eight.next_update())
+        results[f"{selection}: one after the other, padded alike"] = compare(padded, one_by_one.next_update())
+        results[f"{selection}: eight replicas"] = compare(one_by_one.next_update(), eight.next_update())
+    results["batch normalisation"] = compare(normalize(one_device), normalize(mirrored))
     print(json.dumps(results))
 
 
