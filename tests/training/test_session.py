@@ -89,9 +89,9 @@ def events(model_dir):
 def test_metrics_are_returned_and_written(finished):
     model_dir, metrics = finished
     written = json.loads((model_dir / "metrics.json").read_text())
-    assert written == metrics.summary
-    assert {kind: tuple(values) for kind, values in written.items()} == {"segm": METRICS, "bbox": METRICS}
-    assert all(isinstance(value, float) for values in written.values() for value in values.values())
+    assert written == {"step": 4, **metrics.summary}
+    assert {kind: tuple(values) for kind, values in metrics.summary.items()} == {"segm": METRICS, "bbox": METRICS}
+    assert all(isinstance(value, float) for values in metrics.summary.values() for value in values.values())
 
 
 def test_the_directory_holds_all_that_the_network_needs(finished):
