@@ -28,8 +28,9 @@ class Run:
     """What stands for a run: a network of two variables and an optimiser of one, filled with a number."""
 
     def __init__(self, number=0.0):
-        self.model = SimpleNamespace(variables=[keras.Variable(np.full(2000, float(number)), name=path) for path in ("a", "b")])
-        self.optimizer = SimpleNamespace(variables=[keras.Variable(np.full(2000, float(number)), name="momentum")])
+        values = np.full(2000, float(number))
+        self.model = SimpleNamespace(variables=[keras.Variable(values, name=name) for name in ("a", "b")])
+        self.optimizer = SimpleNamespace(variables=[keras.Variable(values, name="momentum")])
         self.step = tf.Variable(int(number), dtype=tf.int64)
 
     def fill(self, number):
