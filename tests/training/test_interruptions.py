@@ -100,7 +100,7 @@ def test_a_run_that_is_killed_twenty_times_ends_with_the_very_same_weights(tmp_p
             program.process.send_signal(signal.SIGKILL)
             program.wait()
             kills += 1
-            during_writes += is_writing(program.model_dir)
+            during_writes += kind == "write" and is_writing(program.model_dir)
             print(f"kill {kills}: {kind}, steps {program.steps()}, {during_writes} during writes")
     assert during_writes
     with Program(tmp_path, TRAINING) as program:
