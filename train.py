@@ -1,6 +1,11 @@
 #!/usr/bin/env python
 """Trains a network."""
 
+from fcis_tf.preemption import EXIT_STATUS, exit_on_sigterm
+
+# First of all: importing TensorFlow takes seconds.
+exit_on_sigterm()
+
 import argparse
 from pathlib import Path
 
@@ -14,6 +19,9 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         description="Trains a network on data.train, continuing an interrupted run where it stopped, and evaluates it "
         "on data.eval. Watch it with: tensorboard --logdir MODEL_DIR",
+        epilog="A run can be interrupted at any time, and the same command continues it. SIGTERM, which announces that "
+        f"a machine is taken away, saves a checkpoint and exits with status {EXIT_STATUS}; Ctrl-C saves too (130), a "
+        "second one quits at once. A mistake, or a disk that is full, is exit status 2.",
     )
     parser.add_argument("--config", required=True, type=Path, help="YAML file, e.g. configs/digits.yaml")
     parser.add_argument(

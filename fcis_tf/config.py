@@ -262,7 +262,11 @@ class TrainingConfig(Section):
     checkpoint_every: PositiveInt = 1000
     # 0: evaluate after the last step only.
     evaluate_every: int = Field(0, ge=0)
+    # The last so many; MODEL_DIR/best holds the best one besides, by the masks' AP on data.eval.
     keep_checkpoints: PositiveInt = 3
+    # The same numbers, bit by bit, whenever the same run is repeated on the same machine, or interrupted and resumed:
+    # TensorFlow then takes operators that add up in a fixed order, which are slower on a GPU.
+    deterministic: bool = False
 
 
 class InferenceConfig(Section):

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from fcis_tf.checkpoints import CheckpointWriter, find_checkpoint, has_checkpoints, restore
 from fcis_tf.compatibility import check_same_classes, check_same_mask_size, check_same_model, with_network_of
 from fcis_tf.config import Config, load_config, save_config
 from fcis_tf.errors import UserError
@@ -48,26 +49,6 @@ def build_model(config, num_classes):
     return model
 
 
-def checkpoint_manager(model, optimizer, step, model_dir, config):
-    """Returns the tf.train.CheckpointManager of a model directory.
-
-    Args:
-        model: FCIS.
-        optimizer: keras.optimizers.Optimizer.
-        step: int64 tf.Variable, the global step.
-        model_dir: the directory.
-        config: a `fcis_tf.config.TrainingConfig`, which says how often to save and how many to keep.
-    """
-    return tf.train.CheckpointManager(
-        tf.train.Checkpoint(model=_by_path(model), optimizer=_by_path(optimizer), global_step=step),
-        str(model_dir),
-        max_to_keep=config.keep_checkpoints,
-        checkpoint_name="checkpoint",
-        step_counter=step,
-        checkpoint_interval=config.checkpoint_every,
-    )
-
-
 def check_before_training(model_dir, config, source, resume):
     """Checks that a run can begin, or that of a model directory go on; writes nothing.
 
@@ -81,7 +62,7 @@ def check_before_training(model_dir, config, source, resume):
         UserError: there is a run that must not be continued, or one of another network or other classes.
     """
     model_dir = Path(model_dir)
-    if _newest_checkpoint(model_dir) is None:
+    if not has_checkpoints(model_dir):
         return
     if not resume:
         raise UserError(f"--model-dir {model_dir}: holds checkpoints; name another, or leave out --no-resume")
@@ -111,16 +92,19 @@ def describe_run(model_dir, config, class_names, category_ids):
     write_json({"names": class_names, "category_ids": category_ids}, model_dir / CLASSES_FILE)
 
 
-def save_network(model, model_dir, config):
+def save_network(model, model_dir):
     """Writes a network that was not trained here, as of step 0, into a model directory that `describe_run` made.
 
     Args:
         model: FCIS.
         model_dir: the directory.
-        config: a `fcis_tf.config.TrainingConfig`.
+
+    Raises:
+        UserError: it cannot be written.
     """
-    optimizer = keras.optimizers.SGD()
-    checkpoint_manager(model, optimizer, tf.Variable(0, dtype=tf.int64), model_dir, config).save(0)
+    step = tf.Variable(0, dtype=tf.int64)
+    with CheckpointWriter(model, keras.optimizers.SGD(), step, model_dir, keep=1) as checkpoints:
+        checkpoints.save()
 
 
 def read_config(model_dir, overrides=()):
@@ -140,7 +124,7 @@ def read_config(model_dir, overrides=()):
 
 
 def load_trained(model_dir, config=None):
-    """Loads the newest weights of a model directory.
+    """Loads the newest weights of a model directory that are whole, see `find_checkpoint`.
 
     Args:
         model_dir: a directory that train.py wrote.
@@ -157,7 +141,7 @@ def load_trained(model_dir, config=None):
     config = config or trained_config
     check_same_model(config, trained_config, model_dir)
     names, category_ids = _read_classes(model_dir)
-    path = _newest_checkpoint(model_dir)
+    path = find_checkpoint(model_dir)
     if path is None:
         raise UserError(f"--model-dir {model_dir}: no checkpoint there yet; train.py writes them")
     model = build_model(config, len(names))
@@ -199,53 +183,6 @@ def load_ensemble(model_dirs, config):
         load_trained(model_dir, with_network_of(config, trained_config))
         for model_dir, trained_config in zip(model_dirs, trained_configs, strict=True)
     ]
-
-
-def restore(path, model, step, optimizer=None):
-    """Restores a network, and where its training goes on its optimiser too, from a checkpoint.
-
-    Variables that were not trained before, such as those of a stage that is no longer frozen, begin without momentum.
-
-    Args:
-        path: of the checkpoint, without the suffix of its files.
-        model: FCIS.
-        step: int64 tf.Variable, the global step.
-        optimizer: keras.optimizers.Optimizer, or None.
-
-    Raises:
-        UserError: the checkpoint is damaged or was written by another network.
-    """
-    try:
-        network = tf.train.Checkpoint(model=_by_path(model), global_step=step)
-        network.restore(path).expect_partial().assert_existing_objects_matched()
-        if optimizer is not None:
-            tf.train.Checkpoint(optimizer=_by_path(optimizer)).restore(path).expect_partial()
-    except (tf.errors.OpError, ValueError, IndexError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: damaged, or written by another network: {reason}") from None
-
-
-def _newest_checkpoint(model_dir):
-    """Returns the path of a model directory's newest checkpoint, without suffix; None if there are no checkpoints.
-
-    Raises:
-        UserError: there are checkpoints, but TensorFlow's file that names the newest is missing or damaged.
-    """
-    try:
-        newest = tf.train.latest_checkpoint(str(model_dir))
-    except UnicodeDecodeError:
-        newest = None
-    if newest is None and any(model_dir.glob("checkpoint-*.index")):
-        raise UserError(
-            f"--model-dir {model_dir}: holds checkpoints, but its file 'checkpoint' is missing or names none of them; "
-            "name another directory, or write into that file: model_checkpoint_path: \"checkpoint-N\""
-        )
-    return newest
-
-
-def _by_path(owner):
-    """Returns the variables of a model or optimiser by path: TensorFlow would not find those of layers in lists."""
-    return {variable.path: variable.value for variable in owner.variables}
 
 
 def _read_classes(model_dir):

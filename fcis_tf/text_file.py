@@ -16,7 +16,13 @@ def write_text(text, path):
     # In the same directory, since a rename is atomic only within one file system.
     partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.write_text(text)
+        with open(partial, "w") as file:
+            file.write(text)
+            file.flush()
+            # Lest a machine that fails has the new name and no content.
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
+        if partial.is_file():
+            partial.unlink()
         raise UserError(f"{path}: cannot write this file: {error.strerror}") from None

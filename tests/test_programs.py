@@ -13,9 +13,10 @@ import tensorflow as tf
 import yaml
 from PIL import Image
 
+from fcis_tf.checkpoints import CheckpointWriter
 from fcis_tf.config import load_config, save_config
 from fcis_tf.data import load_dataset
-from fcis_tf.model_directory import checkpoint_manager, describe_run
+from fcis_tf.model_directory import describe_run
 from tests.data.voc_folders import write_sbd
 from tests.inference.quarter_model import QuarterModel
 from tests.inference.random_networks import random_network
@@ -183,9 +184,8 @@ def network_dirs(tmp_path_factory):
         source = load_dataset(config.data, "eval")
         model = random_network(config, len(source.class_names), seed)
         describe_run(path, config, source.class_names, source.category_ids)
-        step = tf.Variable(seed, dtype=tf.int64)
-        manager = checkpoint_manager(model, keras.optimizers.SGD(), step, path, config.training)
-        manager.save(step, check_interval=False)
+        with CheckpointWriter(model, keras.optimizers.SGD(), tf.Variable(seed, dtype=tf.int64), path, 1) as writer:
+            writer.save()
         paths.append(path)
     return paths
 

@@ -85,7 +85,7 @@ def _convert_keras_trunk(source, out, config):
 def _save(model, values, out, config, classes):
     assign(model, values)
     describe_run(out, config, classes.names, classes.ids)
-    save_network(model, out, config.training)
+    save_network(model, out)
     count = len(model.variables)
     lines = [f"{out}: a network of {len(classes.names)} classes, {len(values)} of whose {count} variables were loaded"]
     if len(values) < count:

@@ -1,7 +1,9 @@
 """A training run from start to end: data, network, optimiser, checkpoints, curves, evaluation."""
 
 import contextlib
+import json
 import logging
+import os
 from pathlib import Path
 
 import keras
@@ -9,24 +11,23 @@ import orbit
 import tensorflow as tf
 from tqdm import tqdm
 
+from fcis_tf.checkpoints import CheckpointWriter, find_checkpoint, remove_leftovers, restore
 from fcis_tf.compatibility import check_same_classes
 from fcis_tf.convert.initialization import initialize
 from fcis_tf.data import load_dataset, training_batches
 from fcis_tf.data.service import batches_of_service
+from fcis_tf.disk_errors import disk_errors
 from fcis_tf.errors import UserError
 from fcis_tf.inference import Detector, Predictor
-from fcis_tf.model_directory import (
-    build_model,
-    check_before_training,
-    checkpoint_manager,
-    describe_run,
-    restore,
-)
+from fcis_tf.json_file import write_json
+from fcis_tf.model_directory import build_model, check_before_training, describe_run
+from fcis_tf.preemption import Preemption
+from fcis_tf.training.best import METRICS_FILE, keep_if_best
 from fcis_tf.training.evaluator import Evaluator
 from fcis_tf.training.optimizer import Optimizer
 from fcis_tf.training.pictures import PictureWriter
 from fcis_tf.training.skipped_images import SkippedImages
-from fcis_tf.training.strategy import make_strategy
+from fcis_tf.training.strategy import is_chief, make_strategy
 from fcis_tf.training.trainer import Trainer
 
 _logger = logging.getLogger(__name__)
@@ -35,11 +36,17 @@ _logger = logging.getLogger(__name__)
 def train(config, model_dir, resume=True, progress=True, data_service=None):
     """Trains a network and evaluates it, continuing an interrupted run where it stopped.
 
-    A run that is refused leaves the model directory as it was.
+    A run that is refused leaves the model directory as it was. One that is killed goes on from its last checkpoint;
+    SIGTERM and Ctrl-C save one first, see `Preemption`. Variables, step and seed are all that the rest of a run
+    depends on: with `training.deterministic` a run that was interrupted ends with the very weights that it would have
+    had.
+
+    Of several processes that train together, the chief alone writes; all of them read the model directory.
 
     Args:
         config: a Config.
-        model_dir: directory for checkpoints, TensorBoard's curves and metrics.json.
+        model_dir: directory for checkpoints, TensorBoard's curves and metrics.json; in its folder `best` is the best
+            network so far, by the masks' AP of the evaluations.
         resume: whether to continue from the newest checkpoint in `model_dir`, if there is one.
         progress: whether to show progress bars.
         data_service: address of a tf.data service that makes the batches, see `batches_of_service`; None to make them
@@ -49,75 +56,111 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
         CocoMetrics of the evaluation after the last step.
 
     Raises:
-        UserError: the data or the model directory does not fit, or the loss is no longer finite.
+        UserError: the data or the model directory does not fit, the loss is no longer finite, or the disk is full.
+        Preempted: SIGTERM came; everything is saved.
+        KeyboardInterrupt: Ctrl-C, likewise; of a second one, what was done since the last checkpoint is lost.
     """
-    model_dir = Path(model_dir)
+    strategy = make_strategy(config.training.strategy)
+    with Preemption() as preemption:
+        return _train(config, Path(model_dir), resume, progress, data_service, strategy, preemption)
+
+
+def _train(config, model_dir, resume, progress, data_service, strategy, preemption):
     training = config.training
-    strategy = make_strategy(training.strategy)
+    writes = is_chief(strategy)
     source = load_dataset(config.data, "train")
     evaluation_source = load_dataset(config.data, "eval")
     check_same_classes(evaluation_source.class_names, "data.eval", source.class_names, "data.train")
     check_before_training(model_dir, config, source, resume)
 
     keras.utils.set_random_seed(training.seed)
+    if training.deterministic:
+        tf.config.experimental.enable_op_determinism()
     with strategy.scope():
         model = build_model(config, len(source.class_names))
         optimizer = Optimizer(training, model.trainable_variables, config.model.precision)
         step = tf.Variable(0, dtype=tf.int64)
-    checkpoints = checkpoint_manager(model, optimizer, step, model_dir, training)
-    if checkpoints.latest_checkpoint:
-        restore(checkpoints.latest_checkpoint, model, step, optimizer)
-    else:
-        for line in initialize(model, config, source.class_names):
-            _logger.info("%s", line)
-    first_step = int(step.numpy())
-    if first_step > training.steps:
-        raise UserError(
-            f"training.steps is {training.steps}, but the network in {model_dir} was trained for {first_step} steps "
-            "already; set it to that or more, or name another --model-dir"
-        )
+    first_step = _restore_or_initialize(model, optimizer, step, model_dir, config, source)
     batches = _distributed_batches(strategy, source, config, first_step, data_service)
-    skipped_images = SkippedImages(source)
 
-    describe_run(model_dir, config, source.class_names, source.category_ids)
+    if writes:
+        describe_run(model_dir, config, source.class_names, source.category_ids)
+        remove_leftovers(model_dir)
     steps = f"from step {first_step} to {training.steps}"
     _logger.info("training in %s, %s; watch it with: tensorboard --logdir %s", model_dir, steps, model_dir)
-    evaluator = Evaluator(Predictor(model, config), evaluation_source, config, model_dir)
-    pictures = PictureWriter(model, Detector(model, config.inference), evaluation_source, config, model_dir, step)
+    skipped_images = SkippedImages(source)
     with (
+        disk_errors(model_dir),
         tqdm(total=training.steps, initial=first_step, desc="train", unit=" steps", disable=not progress) as bar,
         _summary_at_end(skipped_images),
+        CheckpointWriter(model, optimizer, step, model_dir, training.keep_checkpoints) as checkpoints,
         # Orbit prints a running account of its own.
-        open(model_dir / "train.log", "a", buffering=1) as log,
+        open(model_dir / "train.log" if writes else os.devnull, "a", buffering=1) as log,
         contextlib.redirect_stdout(log),
     ):
         with strategy.scope():
-            trainer = Trainer(model, optimizer, batches, training, step, bar, skipped_images)
+            trainer = Trainer(model, optimizer, batches, training, step, bar, skipped_images, preemption.requested)
+        evaluator = Evaluator(Predictor(model, config), evaluation_source, config)
+        actions = []
+        if writes:
+            detector = Detector(model, config.inference)
+            actions.append(PictureWriter(model, detector, evaluation_source, config, model_dir, step))
         controller = orbit.Controller(
             trainer=trainer,
             evaluator=evaluator,
             strategy=strategy,
             global_step=step,
-            steps_per_loop=training.log_every,
-            checkpoint_manager=checkpoints,
-            summary_dir=str(model_dir / "train"),
-            eval_summary_dir=str(model_dir / "eval"),
-            train_actions=[pictures],
+            steps_per_loop=_steps_per_loop(trainer, checkpoints, training.log_every),
+            summary_dir=str(model_dir / "train") if writes else None,
+            eval_summary_dir=str(model_dir / "eval") if writes else None,
+            train_actions=actions,
         )
-        # Orbit's own train_and_evaluate would save the last steps only after evaluating them.
-        every = training.evaluate_every or training.steps
-        while int(step.numpy()) < training.steps:
-            controller.train(min(int(step.numpy()) // every * every + every, training.steps))
-            controller.evaluate()
-        if evaluator.metrics is None:
-            # The run had been trained to its end before.
-            controller.evaluate()
-    return evaluator.metrics
+        evaluated = _evaluated_step(model_dir)
+        while True:
+            current = int(step.numpy())
+            is_last = current == training.steps
+            if _is_multiple(current, training.evaluate_every) and current != evaluated or is_last:
+                controller.evaluate()
+                if writes:
+                    checkpoints.wait()
+                    metrics = {"step": current, **evaluator.metrics.as_json()}
+                    keep_if_best(model_dir, current, metrics, config, source)
+                    # Last of all, since it says that this evaluation is done.
+                    write_json(metrics, model_dir / METRICS_FILE)
+            if is_last:
+                return evaluator.metrics
+            with preemption.deferred():
+                _train_until(_next_stop(current, training), controller)
+                if writes:
+                    checkpoints.save()
+                if trainer.stopped:
+                    checkpoints.wait()
+                    _logger.info("saved step %d; the same command goes on from there", int(step.numpy()))
+                    raise preemption.error()
+
+
+def _restore_or_initialize(model, optimizer, step, model_dir, config, source):
+    """Gives the variables the values that training begins or goes on with; returns the step."""
+    path = find_checkpoint(model_dir)
+    if path is None:
+        for line in initialize(model, config, source.class_names):
+            _logger.info("%s", line)
+        return 0
+    restore(path, model, step, optimizer)
+    first_step = int(step.numpy())
+    if first_step > config.training.steps:
+        raise UserError(
+            f"training.steps is {config.training.steps}, but the network in {model_dir} was trained for {first_step} "
+            "steps already; set it to that or more, or name another --model-dir"
+        )
+    return first_step
 
 
 def _distributed_batches(strategy, source, config, first_step, data_service):
     """Returns the batches of this worker's replicas, for each so many a step as it accumulates."""
     training = config.training
+    if data_service and training.deterministic:
+        raise UserError("training.deterministic: the batches of a tf.data service come in no fixed order; use only one")
 
     def make_batches(context):
         workers = context.num_input_pipelines
@@ -136,6 +179,56 @@ def _distributed_batches(strategy, source, config, first_step, data_service):
         return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     return strategy.distribute_datasets_from_function(make_batches)
+
+
+def _next_stop(step, training):
+    """Returns the step up to which to train before something else is to be done."""
+    every = [every for every in (training.checkpoint_every, training.evaluate_every) if every]
+    return min(training.steps, *(step - step % n + n for n in every))
+
+
+def _steps_per_loop(trainer, checkpoints, every):
+    """Returns the function that Orbit asks, before every round of steps, how many to make."""
+
+    def steps_per_loop(step):
+        checkpoints.check()
+        if trainer.stopped:
+            raise _Stopped
+        return every - step % every
+
+    return steps_per_loop
+
+
+class _Stopped(Exception):
+    """Ends Orbit's loop, which would go on after a round that its trainer cut short."""
+
+
+def _train_until(step, controller):
+    """Trains until a step, or until the trainer stops before."""
+    absl = logging.getLogger("absl")
+    absl.addFilter(_is_not_of_short_round)
+    try:
+        controller.train(step, checkpoint_at_completion=False)
+    except _Stopped:
+        pass
+    finally:
+        absl.removeFilter(_is_not_of_short_round)
+
+
+def _is_not_of_short_round(record):
+    return "did not update `global_step`" not in record.getMessage()
+
+
+def _is_multiple(step, every):
+    return every and step and step % every == 0
+
+
+def _evaluated_step(model_dir):
+    """Returns the step of the run's last evaluation that was completed, None if there is none."""
+    try:
+        return json.loads((model_dir / METRICS_FILE).read_text())["step"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 @contextlib.contextmanager

@@ -38,9 +38,13 @@ class Trainer(orbit.AbstractTrainer):
         global_step: int64 tf.Variable, counted up by every step.
         bar: a tqdm bar that counts steps.
         skipped_images: a SkippedImages, which is told of every batch's.
+        stop: a function without arguments, called after every step, which says whether to stop there.
+
+    Attributes:
+        stopped: whether the last call of `train` ended because `stop` said so.
     """
 
-    def __init__(self, model, optimizer, batches, config, global_step, bar, skipped_images):
+    def __init__(self, model, optimizer, batches, config, global_step, bar, skipped_images, stop=lambda: False):
         self.model = model
         self.optimizer = optimizer
         self.global_step = global_step
@@ -50,6 +54,8 @@ class Trainer(orbit.AbstractTrainer):
         self._batches = iter(batches)
         self._bar = bar
         self._skipped_images = skipped_images
+        self._stop = stop
+        self.stopped = False
         self._sums = GradientSums(model.trainable_variables) if config.accumulation_steps > 1 else None
         # The signature leaves the sizes of images open, so that no size is traced anew.
         signature = [batches.element_spec]
@@ -57,7 +63,10 @@ class Trainer(orbit.AbstractTrainer):
         self._finish_step = tf.function(self._finish_step, input_signature=signature)
 
     def train(self, num_steps):
-        """Runs `num_steps` steps; returns their mean losses, accuracies and so on, by TensorBoard's tags.
+        """Runs `num_steps` steps, or fewer if it is to stop.
+
+        Returns:
+            Their mean losses, accuracies and so on, by TensorBoard's tags.
 
         Raises:
             NonFiniteLossError: a loss or its gradient was not finite; the message names the step and the term.
@@ -70,6 +79,9 @@ class Trainer(orbit.AbstractTrainer):
             outputs.append([*passes, self._finish_step(self._next_batch())])
             self.global_step.assign_add(1)
             self._bar.update()
+            self.stopped = self._stop()
+            if self.stopped:
+                break
         outputs = [_sum_of_passes(passes) for passes in outputs]
         self._check_finite(outputs, first_step)
         images_per_second = len(outputs) * self._config.images_per_step / (time.monotonic() - start)

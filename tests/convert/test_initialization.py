@@ -25,7 +25,7 @@ def trained(tmp_path_factory):
     for variable in model.variables:
         variable.assign(rng.uniform(0.5, 1.5, variable.shape))
     describe_run(path, CONFIG, CLASSES, [1, 2, 3])
-    save_network(model, path, CONFIG.training)
+    save_network(model, path)
     return path, values_of(model)
 
 

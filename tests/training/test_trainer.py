@@ -46,7 +46,7 @@ class Skipped:
         self.reports.append(indices.tolist())
 
 
-def train(monkeypatch, inputs, loss, steps, first_step=0):
+def train(monkeypatch, inputs, loss, steps, first_step=0, stop=lambda: False):
     """Runs steps on images of one number each, two a step; returns the means and what counts them."""
     monkeypatch.setattr(trainer, "JointLoss", lambda model, config: loss)
     model = OneWeight()
@@ -54,10 +54,14 @@ def train(monkeypatch, inputs, loss, steps, first_step=0):
     other = {"image_sizes": tf.zeros([2, 2], tf.int32), "skipped": tf.constant([-1, 7], tf.int64)}
     batches = batches.map(lambda images: {"images": images, **other})
     step, bar, skipped = tf.Variable(first_step, dtype=tf.int64), Bar(), Skipped()
-    loop = trainer.Trainer(model, Optimizer(CONFIG, model.trainable_variables), batches, CONFIG, step, bar, skipped)
+    optimizer = Optimizer(CONFIG, model.trainable_variables)
+    loop = trainer.Trainer(model, optimizer, batches, CONFIG, step, bar, skipped, stop)
     means = loop.train(tf.constant(steps))
     weight = float(model.weight.numpy())
-    return SimpleNamespace(means=means, step=int(step.numpy()), bar=bar, weight=weight, skipped=skipped.reports)
+    reports = skipped.reports
+    return SimpleNamespace(
+        means=means, step=int(step.numpy()), bar=bar, weight=weight, skipped=reports, stopped=loop.stopped
+    )
 
 
 def linear_loss(maps, batch):
@@ -105,3 +109,12 @@ def test_a_gradient_that_is_not_finite_is_named_with_the_losses(monkeypatch):
     expected = f"step 0: the gradient's norm is nan, though the losses are finite ({losses}); training stops"
     assert str(error.value).startswith(expected)
     assert "A lower training.learning_rate" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_stops_after_the_step_in_which_it_is_asked_to(monkeypatch):
+    answers = iter([False, True])
+    result = train(monkeypatch, [0.25, 0.75, -0.25, 0.5, 1, 1], linear_loss, 3, stop=lambda: next(answers))
+    assert result.stopped and result.step == 2 == result.bar.steps
+    expected = train(monkeypatch, [0.25, 0.75, -0.25, 0.5], linear_loss, 2)
+    assert not expected.stopped and result.weight == expected.weight
+    assert result.means["loss/total"] == expected.means["loss/total"]
