@@ -27,7 +27,7 @@ from fcis_tf.training.evaluator import Evaluator
 from fcis_tf.training.optimizer import Optimizer
 from fcis_tf.training.pictures import PictureWriter
 from fcis_tf.training.skipped_images import SkippedImages
-from fcis_tf.training.strategy import is_chief, make_strategy
+from fcis_tf.training.strategy import is_chief, largest_and_smallest, make_strategy
 from fcis_tf.training.trainer import Trainer
 
 _logger = logging.getLogger(__name__)
@@ -81,6 +81,12 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
         optimizer = Optimizer(training, model.trainable_variables, config.model.precision)
         step = tf.Variable(0, dtype=tf.int64)
     first_step = _restore_or_initialize(model, optimizer, step, model_dir, config, source)
+    largest, smallest = largest_and_smallest(strategy, first_step)
+    if largest != smallest:
+        raise UserError(
+            f"--model-dir {model_dir}: holds step {smallest} for one worker and step {largest} for another; it has to "
+            "be a directory that all of them share"
+        )
     batches = _distributed_batches(strategy, source, config, first_step, data_service)
 
     if writes:

@@ -43,6 +43,23 @@ def is_chief(strategy):
     return resolver.task_id == 0 and "chief" not in resolver.cluster_spec().as_dict()
 
 
+def largest_and_smallest(strategy, value):
+    """Compares a whole number among all workers, which have to call this together.
+
+    Args:
+        strategy: of `make_strategy`.
+        value: this worker's number.
+
+    Returns:
+        The largest and the smallest number of any worker.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return value, value
+    local = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([value], tf.int64))
+    values = strategy.gather(local, axis=0).numpy()
+    return int(values.max()), int(values.min())
+
+
 def _fitting_strategy():
     if "TF_CONFIG" in os.environ and sum(map(len, _read_cluster()["cluster"].values())) > 1:
         return "multi_worker"

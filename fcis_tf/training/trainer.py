@@ -12,6 +12,7 @@ from fcis_tf.errors import UserError
 from fcis_tf.losses import JointLoss
 from fcis_tf.training.gradient_accumulation import GradientSums
 from fcis_tf.training.loss_scale import SMALLEST
+from fcis_tf.training.strategy import largest_and_smallest
 
 _ADVICE = (
     "training stops, checkpoints are from before. "
@@ -38,7 +39,8 @@ class Trainer(orbit.AbstractTrainer):
         global_step: int64 tf.Variable, counted up by every step.
         bar: a tqdm bar that counts steps.
         skipped_images: a SkippedImages, which is told of every batch's.
-        stop: a function without arguments, called after every step, which says whether to stop there.
+        stop: a function without arguments, called after every step, which says whether to stop there. Of several
+            workers all stop when any wants to, after the last step of a call of `train`.
 
     Attributes:
         stopped: whether the last call of `train` ended because `stop` said so.
@@ -56,6 +58,7 @@ class Trainer(orbit.AbstractTrainer):
         self._skipped_images = skipped_images
         self._stop = stop
         self.stopped = False
+        self._is_one_of_several = isinstance(self._strategy, tf.distribute.MultiWorkerMirroredStrategy)
         self._sums = GradientSums(model.trainable_variables) if config.accumulation_steps > 1 else None
         # The signature leaves the sizes of images open, so that no size is traced anew.
         signature = [batches.element_spec]
@@ -79,9 +82,9 @@ class Trainer(orbit.AbstractTrainer):
             outputs.append([*passes, self._finish_step(self._next_batch())])
             self.global_step.assign_add(1)
             self._bar.update()
-            self.stopped = self._stop()
-            if self.stopped:
+            if not self._is_one_of_several and self._stop():
                 break
+        self.stopped = bool(largest_and_smallest(self._strategy, int(self._stop()))[0])
         outputs = [_sum_of_passes(passes) for passes in outputs]
         self._check_finite(outputs, first_step)
         images_per_second = len(outputs) * self._config.images_per_step / (time.monotonic() - start)
@@ -103,7 +106,7 @@ class Trainer(orbit.AbstractTrainer):
             self._sums.add(gradients)
             return sums
 
-        return self._sum_over_replicas(self._strategy.run(of_replica, (batch,)))
+        return self._of_any_replica(self._strategy.run(of_replica, (batch,)))
 
     def _finish_step(self, batch):
         """Runs the last pass of a step, and updates the network; returns its sums and the values of the step."""
@@ -117,10 +120,10 @@ class Trainer(orbit.AbstractTrainer):
         if self.optimizer.loss_scale:
             step["loss_scale"] = tf.identity(self.optimizer.loss_scale.factor.value)
         step["gradient_norm"] = self.optimizer.apply(gradients)
-        return self._sum_over_replicas(sums) | step
+        return self._of_any_replica(sums) | step
 
     def _differentiate(self, batch):
-        """Returns a replica's gradients, and by TensorBoard's tags its losses and, as counts, its accuracies."""
+        """Returns a replica's gradients, and by TensorBoard's tags the losses and, as counts, the accuracies of all."""
         with tf.GradientTape() as tape:
             maps = self.model.propose(batch["images"], batch["image_sizes"], training=True)
             losses, accuracies = self._loss(maps, batch)
@@ -129,10 +132,12 @@ class Trainer(orbit.AbstractTrainer):
             scaled = self.optimizer.scale_loss(total)
         gradients = tape.gradient(scaled, self.model.trainable_variables)
         losses = {f"loss/{term}": loss for term, loss in losses.items()} | {"loss/total": total}
-        return gradients, losses | {f"accuracy/{name}": counts for name, counts in accuracies.items()}
+        sums = losses | {f"accuracy/{name}": counts for name, counts in accuracies.items()}
+        return gradients, tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, sums)
 
-    def _sum_over_replicas(self, sums):
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+    def _of_any_replica(self, values):
+        """Returns the values of one replica, of those that are equal on all."""
+        return {name: self._strategy.experimental_local_results(value)[0] for name, value in values.items()}
 
     def _check_finite(self, outputs, first_step):
         for step, output in enumerate(outputs, start=first_step):
