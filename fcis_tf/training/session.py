@@ -124,7 +124,7 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
                 if writes:
                     checkpoints.wait()
                     metrics = {"step": current, **evaluator.metrics.as_json()}
-                    keep_if_best(model_dir, current, metrics, config, source)
+                    keep_if_best(model_dir, current, metrics)
                     # Last of all, since it says that this evaluation is done.
                     write_json(metrics, model_dir / METRICS_FILE)
             if is_last:
