@@ -53,7 +53,7 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
             here.
 
     Returns:
-        CocoMetrics of the evaluation after the last step.
+        CocoMetrics of the evaluation after the last step; None if `training.evaluate_every` says never.
 
     Raises:
         UserError: the data or the model directory does not fit, the loss is no longer finite, or the disk is full.
@@ -119,7 +119,8 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
         while True:
             current = int(step.numpy())
             is_last = current == training.steps
-            if _is_multiple(current, training.evaluate_every) and current != evaluated or is_last:
+            is_due = is_last or _is_multiple(current, training.evaluate_every) and current != evaluated
+            if is_due and training.evaluate_every is not None:
                 controller.evaluate()
                 if writes:
                     checkpoints.wait()
