@@ -48,17 +48,17 @@ def watch(model_dir, config, source, timeout=None):
     _logger.info("waiting for checkpoints in %s", model_dir)
     for newest in tf.train.checkpoints_iterator(str(model_dir), timeout=timeout):
         check_same_model(config, read_config(model_dir), model_dir)
-        evaluation = evaluation or _Evaluation(model_dir, config, source)
         with disk_errors(model_dir), _held(Path(newest)) as path:
             if path is None:
                 continue
+            evaluation = evaluation or _Evaluation(model_dir, config, source)
             step, metrics = evaluation.run(path)
         yield step, metrics
         # A run that was resumed meanwhile may be a longer one.
         if step >= read_config(model_dir).training.steps:
             return
     _logger.info("no new checkpoint in %s for %g seconds", model_dir, timeout)
-    if evaluation is None or not evaluation.is_done:
+    if evaluation is None:
         raise UserError(f"--model-dir {model_dir}: no checkpoint that can be evaluated for {timeout:g} seconds")
 
 
@@ -68,7 +68,6 @@ class _Evaluation:
     def __init__(self, model_dir, config, source):
         names, _ = read_classes(model_dir)
         check_same_classes(source.class_names, "data.eval", names, f"the network in {model_dir}")
-        self.is_done = False
         self._model_dir = model_dir
         self._model = build_model(config, len(names))
         self._step = tf.Variable(0, dtype=tf.int64)
@@ -85,7 +84,6 @@ class _Evaluation:
         metrics = {"step": step, **self._evaluator.metrics.as_json()}
         keep_if_best(self._model_dir, step, metrics, checkpoint_dir=path.parent)
         write_json(metrics, self._model_dir / METRICS_FILE)
-        self.is_done = True
         return step, self._evaluator.metrics
 
 
