@@ -37,7 +37,7 @@ status=0
 srun --ntasks-per-node=1 --kill-on-bad-exit=0 --wait=300 bash -c '
   export TF_CONFIG="{\"cluster\": $CLUSTER, \"task\": {\"type\": \"worker\", \"index\": $SLURM_NODEID}}"
   exec "$@"
-' task "${PYTHON:-.venv/bin/python}" train.py --strategy multi_worker "$@" || status=$?
+' task "${PYTHON:-.venv/bin/python}" train.py "$@" || status=$?
 
 if [ "$status" -eq "$PREEMPTED" ]; then
   scontrol requeue "$SLURM_JOB_ID"

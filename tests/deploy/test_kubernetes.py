@@ -56,7 +56,6 @@ def test_the_operator_finds_what_it_needs(replicas):
 def test_train_takes_the_arguments(replicas, monkeypatch):
     (container,) = replicas["Chief"]["template"]["spec"]["containers"]
     arguments = parse(monkeypatch, "train.py", container["args"])
-    assert arguments.strategy == "multi_worker"
     monkeypatch.chdir(ROOT)
     config = load_config(arguments.config, arguments.override)
     gpus = int(container["resources"]["limits"]["nvidia.com/gpu"])

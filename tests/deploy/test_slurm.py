@@ -64,9 +64,12 @@ def test_every_node_learns_of_all_of_them_and_which_it_is(submit, tmp_path):
     cluster = {"worker": ["gpu07:24567", "gpu08:24567", "big-1:24567"]}
     assert found == [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in range(3)]
     assert (tmp_path / "arguments").read_text().splitlines() == [
-        "train.py", "--strategy", "multi_worker",
-        "--config", "a b.yaml", "--override", "training.learning_rate.values=[0.1, 0.2]",
-    ]  # fmt: skip
+        "train.py",
+        "--config",
+        "a b.yaml",
+        "--override",
+        "training.learning_rate.values=[0.1, 0.2]",
+    ]
     assert not (tmp_path / "scontrol").exists()
 
 
