@@ -2,9 +2,11 @@
 """Evaluates a trained network, or an ensemble, with COCO's metrics, and with PASCAL VOC's for VOC's classes."""
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 
-from fcis_tf.command_line import add_model_dir_argument, add_override_argument, run_program
+from fcis_tf.command_line import add_model_dir_argument, add_override_argument, run_program, whole_number
 from fcis_tf.compatibility import check_same_classes
 from fcis_tf.config import load_config
 from fcis_tf.data import load_dataset
@@ -14,6 +16,7 @@ from fcis_tf.inference import Predictor
 from fcis_tf.inference.tricks import TRICKS_HELP, tricks_in_use
 from fcis_tf.json_file import write_json
 from fcis_tf.model_directory import load_ensemble
+from fcis_tf.training.watch import watch
 
 
 def parse_arguments():
@@ -31,6 +34,19 @@ def parse_arguments():
         help="where the metrics are written [metrics.json in the first model directory; with tricks or several "
         "networks metrics_tricks.json]",
     )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="evaluate every new checkpoint of a run that train.py makes meanwhile, also one that has yet to begin, "
+        "until its last step; writes what training's own evaluations write: TensorBoard's curves, metrics.json and "
+        "the best network",
+    )
+    parser.add_argument(
+        "--watch-timeout",
+        type=whole_number(1, 10**9),
+        metavar="SECONDS",
+        help="with --watch: end when there is no new checkpoint for so long [never]",
+    )
     add_override_argument(parser)
     return parser.parse_args()
 
@@ -38,6 +54,15 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     config = load_config(arguments.config, arguments.override)
+    if arguments.watch:
+        watch_training(arguments, config)
+    else:
+        evaluate_once(arguments, config)
+
+
+def evaluate_once(arguments, config):
+    if arguments.watch_timeout:
+        raise UserError("--watch-timeout: needs --watch")
     ensemble = load_ensemble(arguments.model_dir, config)
     first_dir, first = arguments.model_dir[0], ensemble[0]
     source = load_dataset(config.data, "eval")
@@ -55,6 +80,20 @@ def main():
     with_tricks = f", with {', '.join(tricks)}" if tricks else ""
     print(f"{', and '.join(networks)}, on data.eval of {arguments.config}{with_tricks}\n\n{metrics_table(metrics)}")
     write_json(metrics.as_json(), out)
+
+
+def watch_training(arguments, config):
+    model_dir, *others = arguments.model_dir
+    if others:
+        raise UserError("--watch: follows one training run, name one --model-dir")
+    if arguments.out:
+        raise UserError(f"--out {arguments.out}: --watch writes metrics.json in the model directory, leave out --out")
+    # As the shell reports it; the first process of a container would not even notice without a handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for step, metrics in watch(model_dir, config, load_dataset(config.data, "eval"), arguments.watch_timeout):
+        masks, boxes = (f"AP {values['AP']:.3f}, AP50 {values['AP50']:.3f}" for values in metrics.summary.values())
+        print(f"step {step}: masks {masks}; boxes {boxes}", flush=True)
+    print(f"\n{model_dir}, step {step}, on data.eval of {arguments.config}\n\n{metrics_table(metrics)}")
 
 
 if __name__ == "__main__":

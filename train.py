@@ -47,7 +47,9 @@ def main():
     config = load_config(arguments.config, arguments.override)
     model_dir = arguments.model_dir or Path("runs") / arguments.config.stem
     metrics = train(config, model_dir, resume=arguments.resume, data_service=arguments.tf_data_service)
-    print(f"\n{metrics_table(metrics)}\n\ncheckpoints, curves and metrics.json are in {model_dir}")
+    if metrics:
+        print(f"\n{metrics_table(metrics)}")
+    print(f"\ncheckpoints, curves and metrics are in {model_dir}")
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def find_checkpoint(model_dir):
     damaged = []
     for step in reversed(_oldest_first(steps, _named_step(model_dir, steps))):
         path = str(model_dir / _name(step))
-        reason = _damage(path)
+        reason = damage(path)
         if reason is None:
             for line in damaged:
                 _logger.warning("%s; %s is used instead", line, _name(step))
@@ -222,7 +222,7 @@ def _named_step(model_dir, steps):
     return newest
 
 
-def _damage(path):
+def damage(path):
     """Returns why a checkpoint cannot be read, None if it can. TensorFlow compares all that it reads with checksums."""
     try:
         reader = tf.train.load_checkpoint(path)

@@ -260,8 +260,8 @@ class TrainingConfig(Section):
     log_every: PositiveInt = 20
     images_every: PositiveInt = 1000
     checkpoint_every: PositiveInt = 1000
-    # 0: evaluate after the last step only.
-    evaluate_every: int = Field(0, ge=0)
+    # 0: evaluate after the last step only; null: never, as where evaluate.py --watch does it meanwhile.
+    evaluate_every: Annotated[int, Field(ge=0)] | None = 0
     # The last so many; MODEL_DIR/best holds the best one besides, by the masks' AP on data.eval.
     keep_checkpoints: PositiveInt = 3
     # The same numbers, bit by bit, whenever the same run is repeated on the same machine, or interrupted and resumed:

@@ -66,7 +66,7 @@ def check_before_training(model_dir, config, source, resume):
         return
     if not resume:
         raise UserError(f"--model-dir {model_dir}: holds checkpoints; name another, or leave out --no-resume")
-    names, _ = _read_classes(model_dir)
+    names, _ = read_classes(model_dir)
     check_same_model(config, read_config(model_dir), model_dir)
     check_same_classes(source.class_names, source.name, names, f"the network in {model_dir}")
 
@@ -123,6 +123,26 @@ def read_config(model_dir, overrides=()):
     return load_config(model_dir / CONFIG_FILE, overrides)
 
 
+def read_classes(model_dir):
+    """Reads which classes the network of a model directory knows.
+
+    Args:
+        model_dir: a directory that train.py wrote.
+
+    Returns:
+        (names of labels 1 to C, their category ids in the annotations).
+
+    Raises:
+        UserError: the file of classes is missing or damaged.
+    """
+    path = Path(model_dir) / CLASSES_FILE
+    try:
+        classes = json.loads(path.read_text())
+        return list(classes["names"]), list(classes["category_ids"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise UserError(f"{path}: missing or damaged; train.py writes it beside the checkpoints") from None
+
+
 def load_trained(model_dir, config=None):
     """Loads the newest weights of a model directory that are whole, see `find_checkpoint`.
 
@@ -140,7 +160,7 @@ def load_trained(model_dir, config=None):
     trained_config = read_config(model_dir)
     config = config or trained_config
     check_same_model(config, trained_config, model_dir)
-    names, category_ids = _read_classes(model_dir)
+    names, category_ids = read_classes(model_dir)
     path = find_checkpoint(model_dir)
     if path is None:
         raise UserError(f"--model-dir {model_dir}: no checkpoint there yet; train.py writes them")
@@ -171,24 +191,15 @@ def load_ensemble(model_dirs, config):
         return [load_trained(model_dirs[0], config)]
     trained_configs = [read_config(model_dir) for model_dir in model_dirs]
     first_dir, first_config = model_dirs[0], trained_configs[0]
-    first_names, _ = _read_classes(Path(first_dir))
+    first_names, _ = read_classes(Path(first_dir))
     resolved = [Path(model_dir).resolve() for model_dir in model_dirs]
     for i, (model_dir, trained_config) in enumerate(zip(model_dirs, trained_configs, strict=True)):
         if resolved[i] in resolved[:i]:
             raise UserError(f"--model-dir {model_dir}: this directory is named twice")
-        names, _ = _read_classes(Path(model_dir))
+        names, _ = read_classes(Path(model_dir))
         check_same_classes(names, f"--model-dir {model_dir}", first_names, f"the network in {first_dir}")
         check_same_mask_size(trained_config, model_dir, first_config, first_dir)
     return [
         load_trained(model_dir, with_network_of(config, trained_config))
         for model_dir, trained_config in zip(model_dirs, trained_configs, strict=True)
     ]
-
-
-def _read_classes(model_dir):
-    path = model_dir / CLASSES_FILE
-    try:
-        classes = json.loads(path.read_text())
-        return list(classes["names"]), list(classes["category_ids"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise UserError(f"{path}: missing or damaged; train.py writes it beside the checkpoints") from None

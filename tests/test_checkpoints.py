@@ -202,7 +202,7 @@ def test_no_flipped_byte_and_no_cut_is_missed(model_dir):
             at = generator.randrange(len(content))
             cut = generator.random() < 0.3
             path.write_bytes(content[:at] if cut else content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-            if checkpoints._damage(str(model_dir / "checkpoint-7")) is None:
+            if checkpoints.damage(str(model_dir / "checkpoint-7")) is None:
                 assert Run().restore(str(model_dir / "checkpoint-7")) == {7.0}
         path.write_bytes(content)
 

@@ -1,8 +1,11 @@
 """evaluate.py and predict.py from the command line, with a stand-in for the trained network."""
 
 import json
+import os
 import runpy
+import signal
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +19,7 @@ from PIL import Image
 from fcis_tf.checkpoints import CheckpointWriter
 from fcis_tf.config import load_config, save_config
 from fcis_tf.data import load_dataset
+from fcis_tf.evaluation import CocoMetrics
 from fcis_tf.model_directory import describe_run
 from tests.data.voc_folders import write_sbd
 from tests.inference.quarter_model import QuarterModel
@@ -169,6 +173,56 @@ def test_predict_leaves_out_low_scores(run, model_dir, tmp_path):
 def test_help_names_the_arguments(program, run, capsys):
     assert run(program, "--help") == 0
     assert "--model-dir" in capsys.readouterr().out
+
+
+# Watching
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--watch", "--model-dir", "other"], "--watch: follows one training run, name one --model-dir"),
+        (["--watch", "--out", "m.json"], "--out m.json: --watch writes metrics.json in the model directory"),
+        (["--watch-timeout", "5"], "--watch-timeout: needs --watch"),
+        (["--watch", "--watch-timeout", "0"], "argument --watch-timeout: expected a whole number in 1..1000000000"),
+    ],
+)
+def test_what_makes_no_sense_with_watch_is_refused(run, config_path, tmp_path, capsys, arguments, message):
+    assert run("evaluate.py", "--config", config_path, "--model-dir", tmp_path / "model", *arguments) == 2
+    assert f"evaluate.py: {message}" in capsys.readouterr().err.replace("error: ", "")
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_watch_waits_until_it_is_stopped(run, config_path, tmp_path, monkeypatch, number, status):
+    """As the evaluator of a TFJob, whose TF_CONFIG names a cluster that it is no part of."""
+    task = {"cluster": {"chief": ["localhost:1"]}, "task": {"type": "evaluator", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(task))
+    monkeypatch.setattr(time, "sleep", lambda seconds: os.kill(os.getpid(), number))
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        missing = tmp_path / "missing"
+        assert run("evaluate.py", "--config", config_path, "--model-dir", missing, "--watch") == status
+        assert not missing.exists()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def test_watch_prints_a_line_for_every_checkpoint_and_a_table_at_the_end(
+    run, config_path, tmp_path, capsys, monkeypatch
+):
+    def watch(model_dir, config, source, timeout):
+        assert (model_dir, config, source.size, timeout) == (tmp_path, load_config(config_path), 2, 60)
+        for step, ap in ((5, 0.25), (10, 0.5)):
+            numbers = dict.fromkeys(("AP", "AP50", "AP75", "APs", "APm", "APl"), ap)
+            yield step, CocoMetrics({"segm": numbers, "bbox": numbers}, {})
+
+    monkeypatch.setattr("fcis_tf.training.watch.watch", watch)
+    arguments = ["--model-dir", tmp_path, "--watch", "--watch-timeout", 60]
+    assert run("evaluate.py", "--config", config_path, *arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "step 5: masks AP 0.250, AP50 0.250; boxes AP 0.250, AP50 0.250"
+    assert lines[3] == f"{tmp_path}, step 10, on data.eval of {config_path}"
+    assert lines[6].split()[:2] == ["masks", "0.500"]
 
 
 # Tricks

@@ -49,6 +49,12 @@ def test_trains_and_prints_the_metrics(monkeypatch, config_path, calls, capsys):
     assert "masks   0.250" in output and "cat" in output and str(config_path.parent / "m") in output
 
 
+def test_prints_no_metrics_of_a_run_that_is_never_evaluated(monkeypatch, config_path, capsys):
+    monkeypatch.setattr("fcis_tf.training.train", lambda *arguments, **options: None)
+    assert run(monkeypatch, "--config", config_path, "--override", "training.evaluate_every=null") == 0
+    assert capsys.readouterr().out == "\ncheckpoints, curves and metrics are in runs/tiny\n"
+
+
 def test_the_directory_has_the_name_of_the_configuration_if_none_is_given(monkeypatch, config_path, calls):
     assert run(monkeypatch, "--config", config_path, "--no-resume", "--tf-data-service", "grpc://x:1") == 0
     assert calls == [(tiny_config(), Path("runs/tiny"), False, "grpc://x:1")]

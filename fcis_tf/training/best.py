@@ -4,13 +4,13 @@ import json
 
 from fcis_tf.checkpoints import copy_checkpoint, has_checkpoints
 from fcis_tf.json_file import write_json
-from fcis_tf.model_directory import describe_run
+from fcis_tf.model_directory import describe_run, read_classes, read_config
 
 BEST_DIR = "best"
 METRICS_FILE = "metrics.json"
 
 
-def keep_if_best(model_dir, step, metrics, config, source):
+def keep_if_best(model_dir, step, metrics, checkpoint_dir=None):
     """Makes a checkpoint the content of MODEL_DIR/best if its masks' AP is above that of the one there.
 
     MODEL_DIR/best is a model directory itself. Should the program be killed here, it holds the old network or the new
@@ -20,8 +20,7 @@ def keep_if_best(model_dir, step, metrics, config, source):
         model_dir: the directory of the run.
         step: of the checkpoint, which was evaluated.
         metrics: its metrics, as metrics.json has them.
-        config: the Config of the run.
-        source: the data set that it is trained on.
+        checkpoint_dir: where the checkpoint is; None for `model_dir`.
 
     Returns:
         Whether it is the best so far.
@@ -32,8 +31,8 @@ def keep_if_best(model_dir, step, metrics, config, source):
     best_dir = model_dir / BEST_DIR
     if has_checkpoints(best_dir) and metrics["segm"]["AP"] <= _mask_ap(best_dir / METRICS_FILE):
         return False
-    describe_run(best_dir, config, source.class_names, source.category_ids)
-    copy_checkpoint(step, model_dir, best_dir)
+    describe_run(best_dir, read_config(model_dir), *read_classes(model_dir))
+    copy_checkpoint(step, checkpoint_dir or model_dir, best_dir)
     write_json(metrics, best_dir / METRICS_FILE)
     return True
 

@@ -53,7 +53,7 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
             here.
 
     Returns:
-        CocoMetrics of the evaluation after the last step.
+        CocoMetrics of the evaluation after the last step; None if `training.evaluate_every` says never.
 
     Raises:
         UserError: the data or the model directory does not fit, the loss is no longer finite, or the disk is full.
@@ -125,12 +125,13 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
         while True:
             current = int(step.numpy())
             is_last = current == training.steps
-            if _is_multiple(current, training.evaluate_every) and current != evaluated or is_last:
+            is_due = is_last or _is_multiple(current, training.evaluate_every) and current != evaluated
+            if is_due and training.evaluate_every is not None:
                 controller.evaluate()
                 if writes:
                     checkpoints.wait()
                     metrics = {"step": current, **evaluator.metrics.as_json()}
-                    keep_if_best(model_dir, current, metrics, config, source)
+                    keep_if_best(model_dir, current, metrics)
                     # Last of all, since it says that this evaluation is done.
                     write_json(metrics, model_dir / METRICS_FILE)
             if is_last:

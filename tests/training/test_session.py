@@ -257,3 +257,11 @@ def test_a_finished_run_is_evaluated_again(finished, tmp_path, caplog):
     assert metrics.summary["segm"] == pytest.approx(finished[1].summary["segm"], abs=1e-3)
     assert checkpoints(model_dir) == ["checkpoint-4"]
     assert f"training in {model_dir}, from step 4 to 4; watch it with: tensorboard --logdir {model_dir}" in caplog.text
+
+
+def test_a_run_that_is_never_evaluated(finished, tmp_path):
+    model_dir = copy_of(finished[0], tmp_path)
+    (model_dir / "metrics.json").unlink()
+    config = tiny_config(model={"batch_norm": "trained"}, training={**TRAINING, "evaluate_every": None})
+    assert train(config, model_dir, progress=False) is None
+    assert not (model_dir / "metrics.json").exists() and load_config(model_dir / "config.yaml") == config
