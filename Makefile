@@ -28,8 +28,11 @@ $(LIBRARY): .venv/.complete $(shell find fcis_tf/ops/cc -type f) fcis_tf/ops/bui
 demo: setup  ## train FCIS on scenes of digits, evaluate it, and draw what it finds
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m fcis_tf.demo $(DEMO_DIR)
 
+# A process for each core, as far as memory goes: one takes up to 3 GB. Tests of a file share a process, and so its fixtures.
+IN_PROCESSES := -n logical --maxprocesses 4 --dist loadfile
+
 test: setup  ## run the tests
-	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -q
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -q $(IN_PROCESSES)
 
 test-slow: setup  ## run the tests that take minutes
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -q -m slow

@@ -29,6 +29,12 @@ def trained(tmp_path_factory):
     return path, values_of(model)
 
 
+@pytest.fixture(scope="module")
+def untouched():
+    """A network at random, which no test changes."""
+    return build_model(CONFIG, len(CLASSES))
+
+
 def values_of(model):
     return {variable.path: variable.numpy() for variable in model.variables}
 
@@ -47,11 +53,10 @@ def differing(values, others):
     return {path.split("/", 1)[1] for path in values if not np.array_equal(values[path], others.get(path))}
 
 
-def test_without_init_nothing_happens(trained):
-    model = build_model(CONFIG, 2)
-    before = values_of(model)
-    assert initialize(model, CONFIG, ["a", "b"]) == []
-    assert not differing(before, values_of(model))
+def test_without_init_nothing_happens(untouched):
+    before = values_of(untouched)
+    assert initialize(untouched, CONFIG, CLASSES) == []
+    assert not differing(before, values_of(untouched))
 
 
 def test_same_classes_get_everything(trained):
@@ -120,10 +125,12 @@ def test_conventions_that_differ_are_said(trained):
         ({"init_classes": {"cat": "wolf"}}, "init_classes: wolf is not a class of"),
     ],
 )
-def test_mistakes(trained, changes, problem):
+def test_mistakes(trained, untouched, changes, problem):
     config = tiny_config(**({"init": str(trained[0])} | changes))
+    before = values_of(untouched)
     with pytest.raises(UserError) as error:
-        initialize(build_model(config, len(CLASSES)), config, CLASSES)
+        initialize(untouched, config, CLASSES)
+    assert not differing(before, values_of(untouched))
     assert problem in str(error.value) and "\n" not in str(error.value)
 
 

@@ -49,10 +49,11 @@ def test_two_workers_make_each_steps_batch_once(batches):
     ],
 )
 def test_an_address_where_nothing_answers(batches, address, message):
-    with socket.create_server(("localhost", 0)) as server:
-        port = server.getsockname()[1]
-    with pytest.raises(UserError, match=message) as error:
-        batches_of_service(batches, address.format(free=port))
+    # Nobody else gets the port meanwhile.
+    with socket.socket() as silent:
+        silent.bind(("localhost", 0))
+        with pytest.raises(UserError, match=message) as error:
+            batches_of_service(batches, address.format(free=silent.getsockname()[1]))
     assert str(error.value).startswith("--tf-data-service ") and "\n" not in str(error.value)
 
 

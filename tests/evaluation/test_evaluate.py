@@ -1,5 +1,6 @@
 """Evaluation on a data set, with predictors that know the truth."""
 
+import functools
 import json
 import logging
 
@@ -30,11 +31,17 @@ def source():
     return load_dataset(CONFIG.data, "eval")
 
 
+@functools.lru_cache(maxsize=1)
+def examples_of(source):
+    """All examples, read once for the tests that share a source."""
+    return list(tf.data.Dataset.range(source.size).map(source.example))
+
+
 class TruePredictor:
     """A predictor that answers with the ground truth after `change` of each image's detections."""
 
     def __init__(self, source, change=lambda detections: detections):
-        self._examples = iter(tf.data.Dataset.range(source.size).map(source.example))
+        self._examples = iter(examples_of(source))
         self._change = change
 
     def predict(self, image):
@@ -55,23 +62,29 @@ class TruePredictor:
         return Instances(*(tensor.numpy() for tensor in instances))
 
 
-def test_perfect_detections(source):
-    metrics = evaluate(TruePredictor(source), source, CONFIG, progress=False)
-    assert list(metrics.summary) == ["segm", "bbox"]
-    for values in metrics.summary.values():
+@pytest.fixture(scope="module")
+def perfect(source):
+    """The metrics of true detections."""
+    return evaluate(TruePredictor(source), source, CONFIG, progress=False)
+
+
+def test_perfect_detections(source, perfect):
+    assert list(perfect.summary) == ["segm", "bbox"]
+    for values in perfect.summary.values():
         assert list(values) == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
         assert values["AP"] == pytest.approx(1.0)
         assert all(value == -1 or value == pytest.approx(1.0) for value in values.values())
-    assert list(metrics.class_ap50) == source.class_names
-    found = [value for values in metrics.class_ap50.values() for value in values.values()]
+    assert list(perfect.class_ap50) == source.class_names
+    found = [value for values in perfect.class_ap50.values() for value in values.values()]
     assert set(np.round(found, 6)) <= {-1.0, 1.0} and 1.0 in found
 
 
-def test_no_detections(source):
+def test_no_detections(source, capsys):
     def forget(detections):
         return detections | {"num_detections": tf.zeros_like(detections["num_detections"])}
 
     metrics = evaluate(TruePredictor(source, forget), source, CONFIG, progress=False)
+    assert not capsys.readouterr().out
     assert metrics.summary["segm"]["AP"] == metrics.summary["bbox"]["AP50"] == 0
 
 
@@ -93,11 +106,8 @@ def test_half_masks_halve_masks_and_their_tight_boxes_alike(source):
     assert metrics.summary["bbox"]["AP75"] < 0.2
 
 
-def test_the_table_shows_the_summary_and_every_class(source, capsys):
-    predictor = TruePredictor(source)
-    metrics = evaluate(predictor, source, CONFIG, progress=False)
-    assert not capsys.readouterr().out
-    lines = metrics_table(metrics).splitlines()
+def test_the_table_shows_the_summary_and_every_class(source, perfect):
+    lines = metrics_table(perfect).splitlines()
     assert lines[0].split() == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
     assert lines[1].split()[:2] == ["masks", "1.000"] and lines[2].split()[:2] == ["boxes", "1.000"]
     assert lines[4].split() == ["AP50", "masks", "boxes"]
@@ -210,6 +220,5 @@ def test_vocs_metric_goes_by_the_classes_not_by_the_format(photographs):
     assert metrics.voc["class_ap70"]["aeroplane"] == metrics.voc["mAP50"] == 1
 
 
-def test_vocs_metric_is_not_reported_elsewhere(source):
-    metrics = evaluate(TruePredictor(source), source, CONFIG, progress=False)
-    assert metrics.voc is None and metrics.as_json() == metrics.summary
+def test_vocs_metric_is_not_reported_elsewhere(perfect):
+    assert perfect.voc is None and perfect.as_json() == perfect.summary

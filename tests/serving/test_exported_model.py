@@ -34,9 +34,19 @@ def files(tmp_path_factory):
     return paths
 
 
+@pytest.fixture(scope="module")
+def expected(trained, files):
+    """What the network finds in each file."""
+    predictor = Predictor(trained.model, trained.config, freeze=True)
+    with use_implementation("portable"):
+        expected = {path: predictor.predict_file(path)[1] for path in files}
+    assert sum(len(instances.scores) for instances in expected.values()) >= 5
+    return expected
+
+
 @pytest.mark.parametrize("max_batch_size", [1, 4])
 def test_the_client_gets_what_the_network_finds_and_malformed_requests_fail_alone(
-    trained, files, tmp_path, max_batch_size
+    trained, files, expected, tmp_path, max_batch_size
 ):
     export_savedmodel(trained, ServingOptions(max_batch_size=max_batch_size), tmp_path / "fcis" / "1")
     malformed = tmp_path / "malformed.png"
@@ -55,10 +65,6 @@ def test_the_client_gets_what_the_network_finds_and_malformed_requests_fail_alon
         with ThreadPoolExecutor(len(requests)) as pool:
             answers = list(pool.map(ask, requests))
 
-    local = Predictor(trained.model, trained.config, freeze=True)
-    with use_implementation("portable"):
-        expected = {path: local.predict_file(path)[1] for path in files}
-    assert sum(len(instances.scores) for instances in expected.values()) >= 5
     for path, answer in zip(requests, answers, strict=True):
         if path == malformed:
             assert answer.startswith(f"{malformed}: INVALID_ARGUMENT: image_bytes[0]: a damaged or incomplete file")

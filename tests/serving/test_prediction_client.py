@@ -134,9 +134,11 @@ def explain(address, model_name="fcis", **options):
 
 
 def test_nobody_listens():
-    with socket.create_server(("localhost", 0)) as unused:
-        port = unused.getsockname()[1]
-    assert "no gRPC server can be reached there (UNAVAILABLE" in explain(f"localhost:{port}")
+    # Nobody else gets the port meanwhile.
+    with socket.socket() as unused:
+        unused.bind(("localhost", 0))
+        message = explain(f"localhost:{unused.getsockname()[1]}")
+    assert "no gRPC server can be reached there (UNAVAILABLE" in message
 
 
 def test_a_host_that_there_is_not():
