@@ -79,7 +79,7 @@ def train(config, steps):
     keras.utils.set_random_seed(config.training.seed)
     source = load_dataset(config.data, "train")
     model = build_model(config, CLASSES)
-    optimizer = Optimizer(config.training, model.trainable_variables)
+    optimizer = Optimizer(config.training, model.trainable_variables, config.model.precision)
     batches = training_batches(source, config.data, config.training.images_per_step, config.training.seed)
     step, parts = tf.Variable(0, dtype=tf.int64), []
     with tqdm(total=steps, desc="train", unit=" steps") as bar:
@@ -95,7 +95,7 @@ def train(config, steps):
         "steps": steps,
         "parts": parts,
         "sizes": len(np.unique(sizes, axis=0)),
-        "traces": trainer._train_step.experimental_get_tracing_count(),
+        "traces": trainer._finish_step.experimental_get_tracing_count(),
     }
 
 
