@@ -122,7 +122,7 @@ def _training_batch(task_config, size):
         mask_crop_size=parser.mask_crop_size,
         dtype="float32",
     ).parse_fn(is_training=True)
-    return next(iter(tf.data.Dataset.from_tensors(decoded).map(parse).batch(1)))
+    return tf.nest.map_structure(lambda tensor: tensor[None], parse(decoded))
 
 
 def _set_statistics(backbone, images):

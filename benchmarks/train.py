@@ -188,7 +188,7 @@ def time_parts(overrides, runs):
         parts.time("backbone", lambda: trunk(batch["images"], training=True), [], trunk.trainable_variables)
         parts.time("RPN", rpn, [conv4], rpn.trainable_variables)
         parts.time("proposals", lambda: model.proposal_layer(*rpn_outputs), [], None)
-        parts.time("score and box maps", head, [conv5], head.trainable_variables)
+        parts.time("score and box maps", lambda x: head(x, training=True), [conv5], head.trainable_variables)
         parts.time("targets", lambda: targets(maps), [], None)
         parts.time("assembly", assemble, ps_maps, [])
         parts.time("losses", losses, answers, [])
