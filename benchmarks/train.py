@@ -75,7 +75,7 @@ def measure(overrides, runs, bar):
         steps = {name: [] for name in systems}
         bar.set_postfix_str("steps in turn")
         for run in range(runs):
-            # Forwards and backwards, as a step is slower after that of another process.
+            # Forwards and backwards, so that none always follows the same other one.
             for name, process in list(systems.items())[:: -1 if run % 2 else 1]:
                 steps[name].append(process.submit(seconds_of, name, overrides).result())
                 bar.update()
