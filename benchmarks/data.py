@@ -25,6 +25,7 @@ import tensorflow as tf
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
+from benchmarks.memory import memory_of
 from fcis_tf.command_line import run_program
 from fcis_tf.config import DataConfig, DigitsDataset
 from fcis_tf.data import load_dataset, training_batches
@@ -167,13 +168,8 @@ def measure_memory(data_set, steps):
     for step in tqdm(range(1, steps + 1), "watch the memory", unit=" batches"):
         next(batches)
         if step == min(100, every) or step % every == 0:
-            memory[step] = _resident_megabytes()
+            memory[step] = round(memory_of()["VmRSS"])
     return memory
-
-
-def _resident_megabytes():
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
 def print_speeds(speeds):

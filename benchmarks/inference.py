@@ -12,25 +12,24 @@ import argparse
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from benchmarks.mask_rcnn import HEIGHT as PEER_HEIGHT
 from benchmarks.mask_rcnn import WIDTH as PEER_WIDTH
 from benchmarks.mask_rcnn import make_mask_rcnn
+from benchmarks.random_network import make_network
+from benchmarks.scenes import CLASSES, make_image
 from benchmarks.timer import Timer
 from fcis_tf.command_line import run_program
 from fcis_tf.config import load_config
 from fcis_tf.data import pad_image, prepare_image
 from fcis_tf.inference import Predictor, detect, frozen_weights, render_instances, score_regions
-from fcis_tf.model_directory import build_model
 from fcis_tf.models.anchors import make_anchors
-from fcis_tf.models.fused_batch_normalization import FusedBatchNormalization
 from fcis_tf.ops import use_implementation
 
 CONFIG = Path(__file__).parent.parent / "configs" / "coco.yaml"
-HEIGHT, WIDTH, CLASSES = 600, 1000, 80
+HEIGHT, WIDTH = 600, 1000
 PRECISIONS = ("float32", "mixed_bfloat16")
 PER_ROI = ("first pass", "second pass", "selection", "mask voting")
 
@@ -41,7 +40,7 @@ def main():
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
 
-    image = make_image()
+    image = make_image(HEIGHT, WIDTH)
     configs = {precision: load_config(CONFIG, [f"model.precision={precision}"]) for precision in PRECISIONS}
     models = make_models(configs, image)
     photograph = tf.random.stateless_normal([1, PEER_HEIGHT, PEER_WIDTH, 3], [0, 0])
@@ -58,36 +57,13 @@ def main():
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
-def make_image():
-    """Returns [HEIGHT, WIDTH, 3] uint8: noise of several sizes, so that no two places look the same."""
-    grids = [tf.random.stateless_normal([size, size, 3], [0, size]) for size in (8, 40, 200)]
-    noise = sum(tf.image.resize(grid, [HEIGHT, WIDTH]) for grid in grids)
-    return tf.cast(tf.clip_by_value(128 + 40 * noise, 0, 255), tf.uint8)
-
-
 def make_models(configs, image):
-    """Returns FCIS of the same random weights by precision, their activations as large as those of trained ones."""
-    keras.utils.set_random_seed(0)
-    models = {precision: build_model(config, CLASSES) for precision, config in configs.items()}
-    first, *others = models.values()
+    """Returns FCIS of the same random weights by precision."""
     images, _ = prepare(image, configs["float32"])
-    set_statistics(first, images)
-    # Score maps of the size that trained ones have.
-    score_maps = first.propose(images)["score_maps"]
-    first.head.score_maps.kernel.assign(first.head.score_maps.kernel * 2 / tf.math.reduce_std(score_maps))
-    for other in others:
-        other.set_weights(first.get_weights())
+    models = {precision: make_network(config, CLASSES, images) for precision, config in configs.items()}
+    for model in models.values():
+        model.set_weights(models["float32"].get_weights())
     return models
-
-
-def set_statistics(model, images):
-    """Sets the moving statistics of batch normalisation to those of a batch of images."""
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, FusedBatchNormalization)]
-    for layer in layers:
-        layer.trainable, layer.momentum = True, 0.0
-    model.backbone(images, training=True)
-    for layer in layers:
-        layer.trainable = False
 
 
 def prepare(image, config):

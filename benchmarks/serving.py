@@ -10,7 +10,6 @@ import argparse
 import io
 import itertools
 import json
-import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks.memory import memory_of
 from fcis_tf.command_line import run_program
 from fcis_tf.errors import UserError
 from serving.prediction_client import PredictionClient, PredictionError
@@ -98,9 +98,9 @@ def measure(client, process_id, requests, clients, settled):
             if good:
                 latencies.append(seconds)
             if number % settled == 0:
-                memory.append(_memory(process_id)["VmRSS"])
+                memory.append(memory_of(process_id)["VmRSS"])
     duration = time.perf_counter() - start
-    at_end = _memory(process_id)
+    at_end = memory_of(process_id)
     growth = at_end["VmRSS"] / memory[0] - 1
     if growth > LARGEST_GROWTH:
         wrong.append(f"the server's memory grew by {growth:.1%} after its first {settled} requests")
@@ -128,12 +128,6 @@ def _ask(client, content, good):
     except PredictionError as error:
         outcome = error.code.name
     return good, time.perf_counter() - start, outcome
-
-
-def _memory(process_id):
-    """Returns the resident memory of a process in MB: VmRSS now, VmHWM its highest."""
-    status = Path(f"/proc/{process_id}/status").read_text()
-    return {name: int(kilobytes) / 1024 for name, kilobytes in re.findall(r"(VmRSS|VmHWM):\s+(\d+) kB", status)}
 
 
 def _encode(image, format):

@@ -38,12 +38,12 @@ class JointLoss:
 
     def __call__(self, maps, batch):
         seeds = image_seeds(self.config.seed, batch["positions"])
-        rpn_losses, rpn_accuracies = self._rpn_terms(maps, batch, seeds)
-        roi_losses, roi_accuracies = self._roi_terms(maps, batch, seeds)
+        rpn_losses, rpn_accuracies = self.rpn_terms(maps, batch, seeds)
+        roi_losses, roi_accuracies = self.roi_terms(maps, batch, seeds)
         losses = {**rpn_losses, **roi_losses}
         return {term: self.weights[term] * losses[term] for term in TERMS}, {**rpn_accuracies, **roi_accuracies}
 
-    def _rpn_terms(self, maps, batch, seeds):
+    def rpn_terms(self, maps, batch, seeds):
         labels, offsets = anchor_targets(maps["anchors"], batch, self.config.rpn_targets, seeds)
         drawn, foreground = labels >= 0, labels > 0
         box_losses = loss_terms.smooth_l1_loss(maps["rpn_offsets"], offsets, sigma=3.0)
@@ -54,7 +54,7 @@ class JointLoss:
         correct = (maps["rpn_logits"][..., 1] > maps["rpn_logits"][..., 0]) == foreground
         return losses, {"rpn": _count(correct, drawn), "rpn_foreground": _count(correct, foreground)}
 
-    def _roi_terms(self, maps, batch, seeds):
+    def roi_terms(self, maps, batch, seeds):
         rois, labels, matched = self._rois_to_forward(maps, batch, seeds)
         outputs = self.model.assemble(maps, rois, tf.maximum(labels, 0))
         pooled_size = self.model.head.config["pooled_size"]

@@ -2,6 +2,7 @@
 
 import keras
 
+from fcis_tf.models.convolution import Convolution
 from fcis_tf.models.fused_batch_normalization import FusedBatchNormalization
 from fcis_tf.models.precision import computing_in
 
@@ -103,7 +104,7 @@ class ConvolutionAndNorm(keras.Layer):
         super().__init__(**kwargs)
         strided = stride > 1 and size > 1
         self.pad = keras.layers.ZeroPadding2D(size // 2) if strided else None
-        self.convolution = keras.layers.Conv2D(
+        self.convolution = Convolution(
             channels,
             size,
             strides=stride,

@@ -83,7 +83,7 @@ class FCIS(keras.Model):
         height, width = tf.unstack(tf.shape(conv4)[1:3])
         anchors = make_anchors(height, width, **self.anchor_layout)
         proposals, valid = self.proposal_layer(logits, offsets, anchors, image_sizes)
-        score_maps, box_maps = self.head(conv5)
+        score_maps, box_maps = self.head(conv5, training=training)
         return {
             "score_maps": score_maps,
             "box_maps": box_maps,

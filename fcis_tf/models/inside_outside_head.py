@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from fcis_tf.models.convolution import Convolution
 from fcis_tf.models.precision import computing_in
 from fcis_tf.ops import ps_assemble, ps_roi_pool
 
@@ -42,14 +43,14 @@ class InsideOutsideHead(keras.Layer):
         self.units = 1.0 if round_rois else 2.0**16
         self.pooling = {"group_size": group_size, "pooled_size": pooled_size, "stride": stride * self.units}
         with computing_in(self.dtype_policy):
-            self.reduce = keras.layers.Conv2D(
+            self.reduce = Convolution(
                 channels, 1, activation="relu", kernel_initializer="he_normal", name="reduce"
             )
             small = keras.initializers.RandomNormal(stddev=0.01)
-            self.score_maps = keras.layers.Conv2D(
+            self.score_maps = Convolution(
                 group_size**2 * (num_classes + 1) * 2, 1, kernel_initializer=small, name="score_maps"
             )
-            self.box_maps = keras.layers.Conv2D(group_size**2 * 4, 1, kernel_initializer=small, name="box_maps")
+            self.box_maps = Convolution(group_size**2 * 4, 1, kernel_initializer=small, name="box_maps")
 
     def build(self, shape):
         self.reduce.build(shape)
@@ -57,9 +58,9 @@ class InsideOutsideHead(keras.Layer):
         self.score_maps.build(shape)
         self.box_maps.build(shape)
 
-    def call(self, features):
-        features = self.reduce(features)
-        return self.score_maps(features), self.box_maps(features)
+    def call(self, features, training=False):
+        features = self.reduce(features, training=training)
+        return self.score_maps(features, training=training), self.box_maps(features, training=training)
 
     def assemble(self, score_maps, box_maps, rois, labels=None):
         """Assembles the outputs of every RoI.
