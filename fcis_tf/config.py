@@ -64,6 +64,9 @@ class ModelConfig(Section):
     # has bfloat16 instructions, slower where it has none.
     # mixed_float16: the same in float16, for GPUs without bfloat16; training scales the loss.
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    # Whether training computes the trunk's activations a second time in the backward pass instead of keeping them: less
+    # memory, more time, the same gradients.
+    rematerialize: bool = False
 
     @pydantic.model_validator(mode="after")
     def _pooled_size_is_a_multiple(self):

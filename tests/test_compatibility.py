@@ -20,6 +20,7 @@ def make_config(**model):
         {"proposals": {"after_nms": 10}},
         {"frozen_stages": []},
         {"precision": "mixed_bfloat16"},
+        {"rematerialize": True},
         {"batch_norm": "trained", "batch_norm_momentum": 0.5},
     ],
 )

@@ -5,6 +5,7 @@ import keras
 from fcis_tf.models.convolution import Convolution
 from fcis_tf.models.fused_batch_normalization import FusedBatchNormalization
 from fcis_tf.models.precision import computing_in
+from fcis_tf.models.rematerialization import rematerialized
 
 # Kind of block and number of blocks in conv2_x to conv5_x (ResNet table 1).
 DEPTHS = {
@@ -31,6 +32,8 @@ class AtrousResNet(keras.Layer):
         batch_norm_momentum: of the moving statistics, when trained.
         stem_padding: where the max pooling of conv1 pads: "end", on the right and bottom only, or "both".
         output_stride: of conv5: 16, by dilation, or 32, as the network was trained on ImageNet.
+        rematerialize: whether training keeps the blocks' inputs alone and computes their activations a second time in
+            the backward pass: less memory, more time, the same gradients.
 
     Call arguments:
         images: [N, H, W, 3] float32, RGB minus the ImageNet mean. H and W of any size.
@@ -47,6 +50,7 @@ class AtrousResNet(keras.Layer):
         batch_norm_momentum=0.99,
         stem_padding="end",
         output_stride=16,
+        rematerialize=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -57,19 +61,28 @@ class AtrousResNet(keras.Layer):
             "batch_norm_momentum": batch_norm_momentum,
             "stem_padding": stem_padding,
             "output_stride": output_stride,
+            "rematerialize": rematerialize,
         }
         atrous = output_stride == 16
         kind, repetitions = DEPTHS[depth]
         block = BasicBlock if kind == "basic" else BottleneckBlock
         norm = {"trainable": batch_norm == "trained", "momentum": batch_norm_momentum}
         with computing_in(self.dtype_policy):
-            self.conv1 = Stem(norm, stem_padding, name="conv1")
+            self.conv1 = Stem(norm, stem_padding, rematerialize, name="conv1")
             self.stages = []
             for stage, (channels, blocks) in enumerate(zip((64, 128, 256, 512), repetitions, strict=True), start=2):
                 stride = 1 if stage == 2 or (stage == 5 and atrous) else 2
                 dilation = 2 if stage == 5 and atrous else 1
                 layers = [
-                    block(channels, stride if i == 0 else 1, dilation, i == 0, norm, name=f"block{i + 1}")
+                    block(
+                        channels,
+                        stride if i == 0 else 1,
+                        dilation,
+                        i == 0,
+                        norm,
+                        rematerialize,
+                        name=f"block{i + 1}",
+                    )
                     for i in range(blocks)
                 ]
                 self.stages.append(keras.Sequential(layers, name=f"conv{stage}"))
@@ -134,8 +147,9 @@ class ConvolutionAndNorm(keras.Layer):
 class Stem(keras.Layer):
     """conv1: 7x7 convolution at stride 2, then 3x3 max pooling at stride 2, whose padding is "end" or "both"."""
 
-    def __init__(self, norm, padding, **kwargs):
+    def __init__(self, norm, padding, rematerialize, **kwargs):
         super().__init__(**kwargs)
+        self.rematerialize = rematerialize
         self.convolution = ConvolutionAndNorm(64, 7, norm, stride=2, name="conv")
         self.pad = keras.layers.ZeroPadding2D({"end": ((0, 2), (0, 2)), "both": 1}[padding])
         self.pool = keras.layers.MaxPooling2D(3, strides=2)
@@ -147,6 +161,7 @@ class Stem(keras.Layer):
         shape = self.pad.compute_output_shape(self.convolution.compute_output_shape(shape))
         return self.pool.compute_output_shape(shape)
 
+    @rematerialized
     def call(self, images, training=False):
         # After ReLU a padding of zeros never wins a maximum. Of an even size the second zero is never read.
         return self.pool(self.pad(self.convolution(images, training=training)))
@@ -157,8 +172,9 @@ class ResidualBlock(keras.Layer):
 
     expansion = 1
 
-    def __init__(self, channels, stride, dilation, project, norm, **kwargs):
+    def __init__(self, channels, stride, dilation, project, norm, rematerialize, **kwargs):
         super().__init__(**kwargs)
+        self.rematerialize = rematerialize
         self.branch = self._make_branch(channels, stride, dilation, norm)
         # The 18 and 34 layer networks keep the identity where stage 2 starts with its own number of channels.
         if project and not (self.expansion == 1 and stride == 1 and channels == 64):
@@ -180,6 +196,7 @@ class ResidualBlock(keras.Layer):
             shape = layer.compute_output_shape(shape)
         return shape
 
+    @rematerialized
     def call(self, x, training=False):
         shortcut = self.projection(x, training=training) if self.projection else x
         for layer in self.branch:

@@ -48,6 +48,7 @@ class FCIS(keras.Model):
             batch_norm=config.batch_norm,
             batch_norm_momentum=config.batch_norm_momentum,
             stem_padding=config.stem_padding,
+            rematerialize=config.rematerialize,
             name="backbone",
             dtype=config.precision,
         )

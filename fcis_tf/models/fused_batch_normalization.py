@@ -1,7 +1,25 @@
 """Batch normalisation as one operator."""
 
+import contextlib
+import contextvars
+
 import keras
 import tensorflow as tf
+
+_keeps_moving_statistics = contextvars.ContextVar("keeps_moving_statistics", default=False)
+
+
+@contextlib.contextmanager
+def keeping_moving_statistics(keeps=True):
+    """Within this context training leaves the moving statistics as they are, if `keeps` is true.
+
+    For a pass over a batch that has moved them before.
+    """
+    token = _keeps_moving_statistics.set(keeps)
+    try:
+        yield
+    finally:
+        _keeps_moving_statistics.reset(token)
 
 
 @keras.saving.register_keras_serializable("fcis_tf")
@@ -29,7 +47,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
                 is_training=learns,
                 **statistics,
             )
-        if learns:
+        if learns and not _keeps_moving_statistics.get():
             for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(self.momentum * moving + (1.0 - self.momentum) * value)
         return outputs

@@ -85,14 +85,17 @@ class Optimizer:
     def _update_of_replica(self, gradients, norm):
         if self._clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, norm)
-        # With SGD a factor on the gradient is a factor on the learning rate.
-        scaled = [
-            factor * (gradient + decay * variable.value) if decay else factor * gradient
-            for gradient, variable, decay, factor in zip(
-                gradients, self._trained_variables, self._decays, self._factors, strict=True
-            )
-        ]
-        self._sgd.apply(scaled, self._trained_variables)
+        # TensorFlow computes whatever can be computed. What needs no gradient, as large as all variables, would else be
+        # there from the beginning of the step to its end.
+        with tf.control_dependencies([norm]):
+            # With SGD a factor on the gradient is a factor on the learning rate.
+            scaled = [
+                factor * (gradient + decay * variable.value) if decay else factor * gradient
+                for gradient, variable, decay, factor in zip(
+                    gradients, self._trained_variables, self._decays, self._factors, strict=True
+                )
+            ]
+            self._sgd.apply(scaled, self._trained_variables)
 
 
 @keras.saving.register_keras_serializable("fcis_tf")
