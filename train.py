@@ -7,6 +7,7 @@ from fcis_tf.preemption import EXIT_STATUS, exit_on_sigterm
 exit_on_sigterm()
 
 import argparse
+import re
 from pathlib import Path
 
 from fcis_tf.command_line import add_override_argument, run_program
@@ -38,15 +39,41 @@ def parse_arguments():
         metavar="grpc://HOST:PORT",
         help="take the batches from the workers of this tf.data service, see python -m fcis_tf.data.service",
     )
+    parser.add_argument(
+        "--strategy",
+        choices=["auto", "one_device", "mirrored", "multi_worker"],
+        help="devices to train on, in place of training.strategy: mirrored for all GPUs of this machine, multi_worker "
+        "for those of all machines in TF_CONFIG, auto for what there is",
+    )
+    parser.add_argument(
+        "--profile",
+        metavar="FIRST:END",
+        type=_step_range,
+        help="record where the time of these steps goes, e.g. 100:110, for TensorBoard's page Profile",
+    )
     add_override_argument(parser)
     return parser.parse_args()
 
 
+def _step_range(text):
+    found = re.fullmatch(r"([0-9]+):([0-9]+)", text)
+    if not found or int(found[1]) >= int(found[2]):
+        raise argparse.ArgumentTypeError(f"expected FIRST:END, such as 100:110, found {text}")
+    return int(found[1]), int(found[2])
+
+
 def main():
     arguments = parse_arguments()
-    config = load_config(arguments.config, arguments.override)
+    strategy = [f"training.strategy={arguments.strategy}"] if arguments.strategy else []
+    config = load_config(arguments.config, [*arguments.override, *strategy])
     model_dir = arguments.model_dir or Path("runs") / arguments.config.stem
-    metrics = train(config, model_dir, resume=arguments.resume, data_service=arguments.tf_data_service)
+    metrics = train(
+        config,
+        model_dir,
+        resume=arguments.resume,
+        data_service=arguments.tf_data_service,
+        profile=arguments.profile,
+    )
     if metrics:
         print(f"\n{metrics_table(metrics)}")
     print(f"\ncheckpoints, curves and metrics are in {model_dir}")

@@ -24,16 +24,18 @@ from fcis_tf.model_directory import build_model, check_before_training, describe
 from fcis_tf.preemption import Preemption
 from fcis_tf.training.best import METRICS_FILE, keep_if_best
 from fcis_tf.training.evaluator import Evaluator
+from fcis_tf.training.memory_estimate import log_memory_estimate
 from fcis_tf.training.optimizer import Optimizer
 from fcis_tf.training.pictures import PictureWriter
+from fcis_tf.training.profile import Profile
 from fcis_tf.training.skipped_images import SkippedImages
-from fcis_tf.training.strategy import is_chief, largest_and_smallest, make_strategy
+from fcis_tf.training.strategy import is_chief, largest_and_smallest, make_strategy, noticing_lost_workers
 from fcis_tf.training.trainer import Trainer
 
 _logger = logging.getLogger(__name__)
 
 
-def train(config, model_dir, resume=True, progress=True, data_service=None):
+def train(config, model_dir, resume=True, progress=True, data_service=None, profile=None):
     """Trains a network and evaluates it, continuing an interrupted run where it stopped.
 
     A run that is refused leaves the model directory as it was. One that is killed goes on from its last checkpoint;
@@ -51,6 +53,7 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
         progress: whether to show progress bars.
         data_service: address of a tf.data service that makes the batches, see `batches_of_service`; None to make them
             here.
+        profile: (first, end), the steps to record for TensorBoard, see `Profile`; None for none.
 
     Returns:
         CocoMetrics of the evaluation after the last step; None if `training.evaluate_every` says never.
@@ -60,19 +63,27 @@ def train(config, model_dir, resume=True, progress=True, data_service=None):
         Preempted: SIGTERM came; everything is saved.
         KeyboardInterrupt: Ctrl-C, likewise; of a second one, what was done since the last checkpoint is lost.
     """
+    model_dir = Path(model_dir)
     strategy = make_strategy(config.training.strategy)
-    with Preemption() as preemption:
-        return _train(config, Path(model_dir), resume, progress, data_service, strategy, preemption)
+    with (
+        Preemption() as preemption,
+        noticing_lost_workers(),
+        Profile(profile, model_dir / "train") as steps_to_profile,
+    ):
+        return _train(config, model_dir, resume, progress, data_service, strategy, preemption, steps_to_profile)
 
 
-def _train(config, model_dir, resume, progress, data_service, strategy, preemption):
+def _train(config, model_dir, resume, progress, data_service, strategy, preemption, profile):
     training = config.training
+    images_at_once = _images_at_once(strategy, training)
     writes = is_chief(strategy)
     source = load_dataset(config.data, "train")
     evaluation_source = load_dataset(config.data, "eval")
     check_same_classes(evaluation_source.class_names, "data.eval", source.class_names, "data.train")
     check_before_training(model_dir, config, source, resume)
 
+    if writes:
+        log_memory_estimate(config, len(source.class_names), images_at_once, training.accumulation_steps)
     keras.utils.set_random_seed(training.seed)
     if training.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -87,6 +98,7 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
             f"--model-dir {model_dir}: holds step {smallest} for one worker and step {largest} for another; it has to "
             "be a directory that all of them share"
         )
+    profile.check(first_step, training.steps)
     batches = _distributed_batches(strategy, source, config, first_step, data_service)
 
     if writes:
@@ -94,6 +106,8 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
         remove_leftovers(model_dir)
     steps = f"from step {first_step} to {training.steps}"
     _logger.info("training in %s, %s; watch it with: tensorboard --logdir %s", model_dir, steps, model_dir)
+    if strategy.num_replicas_in_sync > 1:
+        _logger.info("%d devices, %d images at once on each", strategy.num_replicas_in_sync, images_at_once)
     skipped_images = SkippedImages(source)
     with (
         disk_errors(model_dir),
@@ -105,7 +119,9 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
         contextlib.redirect_stdout(log),
     ):
         with strategy.scope():
-            trainer = Trainer(model, optimizer, batches, training, step, bar, skipped_images, preemption.requested)
+            trainer = Trainer(
+                model, optimizer, batches, training, step, bar, skipped_images, preemption.requested, profile
+            )
         evaluator = Evaluator(Predictor(model, config), evaluation_source, config)
         actions = []
         if writes:
@@ -144,6 +160,17 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
                     checkpoints.wait()
                     _logger.info("saved step %d; the same command goes on from there", int(step.numpy()))
                     raise preemption.error()
+
+
+def _images_at_once(strategy, training):
+    """Returns how many images each device computes in one go."""
+    devices, passes = strategy.num_replicas_in_sync, training.accumulation_steps
+    if training.images_per_step % (devices * passes):
+        raise UserError(
+            f"training.images_per_step: expected a multiple of {devices * passes}, for {devices} devices and "
+            f"training.accumulation_steps {passes}, found {training.images_per_step}"
+        )
+    return training.images_per_step // (devices * passes)
 
 
 def _restore_or_initialize(model, optimizer, step, model_dir, config, source):

@@ -1,13 +1,25 @@
 """On which devices, of one machine or of several, a run trains."""
 
+import contextlib
 import json
+import logging
 import os
 
 import tensorflow as tf
 
 from fcis_tf.errors import UserError
+from fcis_tf.preemption import EXIT_STATUS
+
+_logger = logging.getLogger(__name__)
 
 _EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+
+
+class WorkerLost(SystemExit):
+    """Another worker ended or cannot be reached. Where nothing catches it, the exit status is that for "try again"."""
+
+    def __init__(self):
+        super().__init__(EXIT_STATUS)
 
 
 def make_strategy(name):
@@ -58,6 +70,18 @@ def largest_and_smallest(strategy, value):
     local = strategy.experimental_distribute_values_from_function(lambda _: tf.constant([value], tf.int64))
     values = strategy.gather(local, axis=0).numpy()
     return int(values.max()), int(values.min())
+
+
+@contextlib.contextmanager
+def noticing_lost_workers():
+    """Within it, what TensorFlow raises when another worker is gone becomes a line in the log, and a WorkerLost."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if "Collective ops is aborted" not in error.message:
+            raise
+        _logger.error("another worker is gone; started again, all workers go on from the last checkpoint")
+        raise WorkerLost from None
 
 
 def _fitting_strategy():

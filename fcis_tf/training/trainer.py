@@ -12,6 +12,7 @@ from fcis_tf.errors import UserError
 from fcis_tf.losses import JointLoss
 from fcis_tf.training.gradient_accumulation import GradientSums
 from fcis_tf.training.loss_scale import SMALLEST
+from fcis_tf.training.profile import Profile
 from fcis_tf.training.strategy import largest_and_smallest
 
 _ADVICE = (
@@ -41,12 +42,15 @@ class Trainer(orbit.AbstractTrainer):
         skipped_images: a SkippedImages, which is told of every batch's.
         stop: a function without arguments, called after every step, which says whether to stop there. Of several
             workers all stop when any wants to, after the last step of a call of `train`.
+        profile: a Profile, or None.
 
     Attributes:
         stopped: whether the last call of `train` ended because `stop` said so.
     """
 
-    def __init__(self, model, optimizer, batches, config, global_step, bar, skipped_images, stop=lambda: False):
+    def __init__(
+        self, model, optimizer, batches, config, global_step, bar, skipped_images, stop=lambda: False, profile=None
+    ):
         self.model = model
         self.optimizer = optimizer
         self.global_step = global_step
@@ -57,6 +61,7 @@ class Trainer(orbit.AbstractTrainer):
         self._bar = bar
         self._skipped_images = skipped_images
         self._stop = stop
+        self._profile = profile or Profile(None, "")
         self.stopped = False
         self._is_one_of_several = isinstance(self._strategy, tf.distribute.MultiWorkerMirroredStrategy)
         self._sums = GradientSums(model.trainable_variables) if config.accumulation_steps > 1 else None
@@ -78,8 +83,9 @@ class Trainer(orbit.AbstractTrainer):
         start = time.monotonic()
         outputs = []
         for _ in range(int(num_steps)):
-            passes = [self._accumulate(self._next_batch()) for _ in range(self._config.accumulation_steps - 1)]
-            outputs.append([*passes, self._finish_step(self._next_batch())])
+            with self._profile.step(first_step + len(outputs)):
+                passes = [self._accumulate(self._next_batch()) for _ in range(self._config.accumulation_steps - 1)]
+                outputs.append([*passes, self._finish_step(self._next_batch())])
             self.global_step.assign_add(1)
             self._bar.update()
             if not self._is_one_of_several and self._stop():
