@@ -88,11 +88,13 @@ def main():
     arguments, beam_arguments = parse_arguments()
     if not importlib.util.find_spec("apache_beam"):
         raise UserError("Apache Beam is not installed: pip install 'fcis_tf[beam]', or in the repository, make beam")
-    import_beam_quietly(logging.ERROR)
+    direct = arguments.runner == "DirectRunner"
+    workers = _check_arguments(arguments, direct)
+    # What the DirectRunner has to say is the exception that it ends with.
+    import_beam_quietly(logging.CRITICAL if direct else logging.ERROR)
     from fcis_tf.batch_predict.job import Job, prepare
-    from fcis_tf.batch_predict.pipeline import DIRECT_RUNNER, run_pipeline
+    from fcis_tf.batch_predict.pipeline import run_pipeline
 
-    workers = _check_arguments(arguments, direct=arguments.runner == DIRECT_RUNNER)
     job = Job(arguments.model, arguments.input, arguments.output, arguments.shards, arguments.min_score)
     prepare(job)
     counts = run_pipeline(job, arguments.runner, workers, beam_arguments)

@@ -1,7 +1,11 @@
 """Batch prediction as a Beam pipeline."""
 
+import contextlib
 import functools
+import os
 import re
+import signal
+import threading
 
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
@@ -15,8 +19,6 @@ from fcis_tf.batch_predict.predict_shard import NAMESPACE, PredictShard
 from fcis_tf.batch_predict.worker import worker_command
 from fcis_tf.errors import UserError
 
-DIRECT_RUNNER = "DirectRunner"
-
 
 def run_pipeline(job, runner_name, workers, beam_arguments):
     """Runs a job and waits until it is done.
@@ -24,7 +26,7 @@ def run_pipeline(job, runner_name, workers, beam_arguments):
     Args:
         job: a Job that `prepare` accepts.
         runner_name: of a Beam runner.
-        workers: how many processes, for the DirectRunner; None elsewhere.
+        workers: how many processes of this machine, for the DirectRunner; None for any other.
         beam_arguments: list of strings, Beam's own command-line arguments.
 
     Returns:
@@ -36,7 +38,7 @@ def run_pipeline(job, runner_name, workers, beam_arguments):
     options = PipelineOptions(beam_arguments)
     runner = _make_runner(runner_name, workers, options)
     try:
-        with beam.Pipeline(runner, options) as pipeline:
+        with _ended_by_lost_workers(), beam.Pipeline(runner, options) as pipeline:
             predict(pipeline, job)
     except Exception as error:
         # Beam hands on what happened in a worker as text, which ends with the exception.
@@ -48,7 +50,7 @@ def run_pipeline(job, runner_name, workers, beam_arguments):
 
 
 def _make_runner(name, workers, options):
-    if name != DIRECT_RUNNER:
+    if workers is None:
         options.view_as(StandardOptions).runner = name
         try:
             return create_runner(name)
@@ -58,6 +60,28 @@ def _make_runner(name, workers, options):
     environment = SubprocessSDKEnvironment.from_command_string(worker_command(workers)) if workers > 1 else None
     # By its common name Beam would download Prism, another runner, first, which knows nothing of processes.
     return FnApiRunner(environment)
+
+
+@contextlib.contextmanager
+def _ended_by_lost_workers():
+    """Within this context the loss of a worker process is an error: Beam would wait for its answer for ever."""
+    lost = []
+
+    def notice(arguments):
+        if "Worker subprocess exited" in str(arguments.exc_value) and not lost:
+            lost.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = threading.excepthook
+    threading.excepthook = notice
+    try:
+        yield
+    except KeyboardInterrupt:
+        if lost:
+            raise UserError("a worker was killed, maybe for want of memory; expected fewer --workers") from None
+        raise
+    finally:
+        threading.excepthook = before
 
 
 def predict(pipeline, job):
