@@ -53,7 +53,10 @@ def parse_arguments():
     parser.add_argument(
         "--workers", type=whole_number(1, 1024), metavar="N", help="processes of the DirectRunner [1]; see --shards"
     )
-    return parser.parse_known_args()
+    arguments, beam_arguments = parser.parse_known_args()
+    if beam_arguments and not beam_arguments[0].startswith("-"):
+        parser.error(f"unexpected argument: {beam_arguments[0]}; the pattern of --input must be in quotes")
+    return arguments, beam_arguments
 
 
 def _check_arguments(arguments, direct):

@@ -33,7 +33,7 @@ def run_pipeline(job, runner_name, workers, beam_arguments):
         {name: value} of the counters, and under "seconds an image" their mean; those that the runner tells of.
 
     Raises:
-        UserError: there is no such runner, or a file cannot be written.
+        UserError: there is no such runner or argument, or a file cannot be written.
     """
     options = PipelineOptions(beam_arguments)
     runner = _make_runner(runner_name, workers, options)
@@ -56,6 +56,10 @@ def _make_runner(name, workers, options):
             return create_runner(name)
         except (ImportError, ValueError) as error:
             raise UserError(f"--runner {name}: {error}") from None
+    # Others learn from their cluster which arguments there are.
+    unknown = options.get_all_options(retain_unknown_options=True).keys() - options.get_all_options().keys()
+    if unknown:
+        raise UserError(f"--{min(unknown)}: neither an argument of this program nor one of Beam's")
     options.view_as(DirectOptions).direct_num_workers = workers
     environment = SubprocessSDKEnvironment.from_command_string(worker_command(workers)) if workers > 1 else None
     # By its common name Beam would download Prism, another runner, first, which knows nothing of processes.

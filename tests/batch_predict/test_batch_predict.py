@@ -11,6 +11,8 @@ import tensorflow as tf
 pytest.importorskip("apache_beam")
 
 
+from apache_beam.io.filesystems import FileSystems
+
 from fcis_tf.batch_predict import __main__ as program
 from fcis_tf.batch_predict.saved_detector import SavedDetector
 from fcis_tf.errors import UserError
@@ -218,6 +220,7 @@ def test_images_in_records_give_what_their_files_give(run, tmp_path):
         ((), {"output": "results/"}, "--output results/: expected what file names begin with"),
         (("--workers", 4), {}, "--workers 4: expected as many --shards at least"),
         (("--min-score", 2), {}, "--min-score 2: expected a score in 0..1"),
+        (("--wrokers", 2), {}, "--wrokers: neither an argument of this program nor one of Beam's"),
         (("--runner", "NoRunner"), {}, "--runner NoRunner: Unexpected pipeline runner"),
     ],
 )
@@ -237,14 +240,18 @@ def test_a_model_without_the_signature_is_refused(run, tmp_path, red_model):
         run(tmp_path / "a", model=tmp_path / "1")
 
 
-def test_a_full_disk_is_one_line(run, tmp_path, monkeypatch):
-    def fail(*_):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("name", ["a.job.json", "a-00001-of-00003.jsonl"])
+def test_a_full_disk_is_one_line(run, tmp_path, monkeypatch, name):
+    rename = FileSystems.rename
 
-    monkeypatch.setattr("fcis_tf.batch_predict.shard_files.FileSystems.rename", fail)
-    with pytest.raises(UserError, match=r"job.json: cannot write this file: No space left on device$"):
+    def fail(sources, destinations):
+        if destinations == [str(tmp_path / name)]:
+            raise OSError(28, "No space left on device")
+        rename(sources, destinations)
+
+    monkeypatch.setattr(FileSystems, "rename", fail)
+    with pytest.raises(UserError, match=f"^{tmp_path / name}: cannot write this file: No space left on device$"):
         run(tmp_path / "a")
-    monkeypatch.undo()
 
 
 def test_says_how_to_install_beam(monkeypatch, run, tmp_path):
