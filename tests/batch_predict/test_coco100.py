@@ -9,7 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 pytest.importorskip("apache_beam")
 
@@ -18,7 +20,7 @@ from fcis_tf.export import ServingOptions, export_savedmodel
 from fcis_tf.inference import Predictor
 from fcis_tf.inference.photograph import read_photograph
 from fcis_tf.inference.predict_files import predict_files
-from tests.batch_predict.coco_results import by_image, check_same_results, lines
+from tests.batch_predict.coco_results import by_image, lines
 from tests.batch_predict.image_folder import BAD, GOOD, fill_folder
 from tests.export.confident_model import confident_model
 
@@ -47,6 +49,8 @@ def command(trained, tmp_path_factory):
     fill_folder(directory / "images")
     for name in GOOD:
         (directory / "images" / name).unlink()
+    # Too large only for the model of other tests.
+    (directory / "images" / "large.png").write_bytes(b"large")
     for path in IMAGES.glob("*.jpg"):
         shutil.copy(path, directory / "images")
     export_savedmodel(trained, ServingOptions(), directory / "1")
@@ -62,15 +66,31 @@ def whole(command, tmp_path_factory):
     return prefix, run.stdout
 
 
+def count_same(found, expected):
+    """Returns how many of the expected results of an image are found."""
+    return sum(any(is_same(result, other) for other in found) for result in expected)
+
+
+def is_same(result, other):
+    return (
+        all(result[name] == other[name] for name in ("image_id", "category_id"))
+        and abs(result["score"] - other["score"]) <= 1e-4
+        and np.abs(np.subtract(result["bbox"], other["bbox"])).max() <= 1
+        and coco_mask.iou([result["segmentation"]], [other["segmentation"]], [0])[0, 0] >= 0.99
+    )
+
+
 def test_two_processes_find_what_predict_py_finds_and_tell_the_bad_files(whole, trained, tmp_path):
     predictor = Predictor(trained.model, trained.config)
     predict_files(predictor, IMAGES.glob("*.jpg"), tmp_path, trained.class_names, trained.category_ids)
     expected = by_image(json.loads((tmp_path / "instances.json").read_text()))
     prefix, text = whole
     found = by_image(lines(prefix))
-    assert found.keys() == expected.keys() and sum(map(len, found.values())) > 500
-    for name, results in expected.items():
-        check_same_results(found[name], results)
+    assert found.keys() == expected.keys()
+    # The exported weights are constants, which TensorFlow folds: a score at a threshold or a pixel at an edge may differ.
+    total = sum(map(len, expected.values()))
+    assert total > 5000 and abs(sum(map(len, found.values())) - total) <= 0.002 * total
+    assert sum(count_same(found[name], results) for name, results in expected.items()) >= 0.998 * total
     assert sorted(entry["file_name"] for entry in lines(prefix, ".bad-*")) == sorted(BAD)
     assert "in 100 images" in text and "10 bad images" in text
 
