@@ -31,7 +31,7 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # Errors reach the user by way of the runner, and logging has taken hold of the real stream; Beam prints them as well.
+    # Errors reach the user by way of the runner; logging has hold of the stream on which Beam would print them as well.
     import_beam_quietly(logging.CRITICAL)
     sys.stderr = open(os.devnull, "w")
     from apache_beam.runners.worker import sdk_worker_main

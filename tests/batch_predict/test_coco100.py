@@ -87,7 +87,7 @@ def test_two_processes_find_what_predict_py_finds_and_tell_the_bad_files(whole, 
     prefix, text = whole
     found = by_image(lines(prefix))
     assert found.keys() == expected.keys()
-    # The exported weights are constants, which TensorFlow folds: a score at a threshold or a pixel at an edge may differ.
+    # Exported weights are constants, which TensorFlow folds: a score at a threshold, a pixel at an edge may differ.
     total = sum(map(len, expected.values()))
     assert total > 5000 and abs(sum(map(len, found.values())) - total) <= 0.002 * total
     assert sum(count_same(found[name], results) for name, results in expected.items()) >= 0.998 * total
