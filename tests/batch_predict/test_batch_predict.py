@@ -69,7 +69,7 @@ def test_two_processes_find_what_predict_py_finds_and_tell_the_bad_images(folder
         predict_files(predictor, [folder / name], tmp_path / "out", trained.class_names, trained.category_ids)
         expected = json.loads((tmp_path / "out" / "instances.json").read_text())
         image_id = name if Path(name).stem == "7" else expected[0]["image_id"]
-        check_same_results(found.pop(name), [{**result, "image_id": image_id} for result in expected])
+        check_same_results(found.pop(name), [{**r, "image_id": image_id, "file_name": name} for r in expected])
         count += len(expected)
     assert not found and count > 20
     bad = lines(tmp_path / "found", ".bad-*")
