@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO_DIR ?= runs/digits
 
-.PHONY: help setup demo test test-slow sanitize gpu-check lint clean
+.PHONY: help setup beam demo test test-slow sanitize gpu-check lint clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -25,16 +25,23 @@ setup: $(LIBRARY)  ## make .venv with all that is needed, and build the native o
 $(LIBRARY): .venv/.complete $(shell find fcis_tf/ops/cc -type f) fcis_tf/ops/build.py
 	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m fcis_tf.ops.build || true
 
+# For batch prediction, and its tests.
+beam: setup .venv/.beam  ## add Apache Beam to .venv, for batch prediction
+
+.venv/.beam: .venv/.complete constraints-beam.txt
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps -r constraints-beam.txt
+	@touch $@
+
 demo: setup  ## train FCIS on scenes of digits, evaluate it, and draw what it finds
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m fcis_tf.demo $(DEMO_DIR)
 
 # A process for each core, as far as memory goes: one takes up to 3 GB. Tests of a file share a process, and so its fixtures.
 IN_PROCESSES := -n logical --maxprocesses 4 --dist loadfile
 
-test: setup  ## run the tests
+test: beam  ## run the tests
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -q $(IN_PROCESSES)
 
-test-slow: setup  ## run the tests that take minutes
+test-slow: beam  ## run the tests that take minutes
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m pytest -q -m slow
 
 sanitize: setup  ## run the native operators' C++ on 100,000 random inputs under sanitizers

@@ -84,6 +84,7 @@ def _description(out, options):
   serve_tensor:    images, uint8 [B, H, W, 3], RGB
   both give        num_detections, detection_boxes, detection_classes, detection_class_entities, detection_scores,
                    detection_masks ({options.mask_size} x {options.mask_size})
+  serve_instances: image_bytes, string, one such file; gives boxes, classes, scores, masks, those of its pixels
 serve it: docker run --rm -p 8500:8500 -p 8501:8501 -v {out.parent.resolve()}:/models/fcis:ro \\
             -e MODEL_NAME=fcis tensorflow/serving:2.19.1
 ask it:   .venv/bin/python -m serving.client localhost:8500 IMAGE"""

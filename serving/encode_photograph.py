@@ -1,12 +1,9 @@
 """Image files as a server takes them."""
 
-import io
 from pathlib import Path
 
-from PIL import Image
-
 from fcis_tf.errors import UserError
-from fcis_tf.inference.photograph import read_photograph
+from fcis_tf.export.servable_file import servable_file
 
 
 def encode_photograph(path):
@@ -22,13 +19,7 @@ def encode_photograph(path):
         UserError: the file cannot be read; the message names it.
     """
     try:
-        content = Path(path).read_bytes()
+        contents = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    if not (content.startswith(b"RIFF") and content[8:12] == b"WEBP"):
-        # Whether it is an image at all is for the server to say.
-        return content
-    encoded = io.BytesIO()
-    # Lossless, so that the server sees the same pixels as predict.py; the fastest level of compression.
-    Image.fromarray(read_photograph(path)).save(encoded, "PNG", compress_level=1)
-    return encoded.getvalue()
+    return servable_file(contents, path)

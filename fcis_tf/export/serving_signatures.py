@@ -12,6 +12,7 @@ from fcis_tf.export.serving_outputs import serving_output_specs, serving_outputs
 from fcis_tf.inference.detect import detect
 from fcis_tf.inference.find_detections import find_in_photographs
 from fcis_tf.inference.frozen_weights import frozen_weights
+from fcis_tf.inference.instances import render_instances
 from fcis_tf.inference.score_regions import score_regions
 from fcis_tf.ops import use_implementation
 
@@ -43,8 +44,10 @@ def serving_signatures(trained, options):
 
     Returns:
         {"serving_default": a concrete function of `image_bytes` [B] string,
-        "serve_tensor": one of `images` [B, H, W, 3] uint8, RGB}. Both return what `serving_output_specs` describes,
-        with a leading dimension B.
+        "serve_tensor": one of `images` [B, H, W, 3] uint8, RGB,
+        "serve_instances": one of `image_bytes` [] string}. The first two return what `serving_output_specs` describes,
+        with a leading dimension B; the last, which batch prediction calls, the `Instances` of one image as a dict, with
+        masks at the image's own resolution.
     """
     config = trained.config
     specs = serving_output_specs(config.inference.max_detections, options.mask_size)
@@ -103,10 +106,18 @@ def serving_signatures(trained, options):
             parallel_iterations=1,
         )
 
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, "image_bytes")], autograph=False)
+    def serve_instances(image_bytes):
+        image = decode_image_bytes(image_bytes, 0, options.max_pixels)
+        detections = find_in_photographs(find_in_prepared, image[None], config.data)
+        detections = {name: values[0] for name, values in detections.items()}
+        return render_instances(detections, tf.shape(image)[:2], config.inference)._asdict()
+
     with use_implementation("native" if options.native_ops else "portable"):
         return {
             "serving_default": serve_image_bytes.get_concrete_function(),
             "serve_tensor": serve_tensor.get_concrete_function(),
+            "serve_instances": serve_instances.get_concrete_function(),
         }
 
 

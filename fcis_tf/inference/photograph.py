@@ -25,8 +25,26 @@ def read_photograph(path):
         UserError: the file is missing, cannot be read or cannot be decoded; the message says which.
     """
     try:
-        return _decode(Path(path).read_bytes(), str(path)).numpy()
-    except tf.errors.InvalidArgumentError as error:
-        raise UserError(describe_data_error(error) or f"{path}: {error.message}") from None
+        contents = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
+    return decode_photograph(contents, path)
+
+
+def decode_photograph(contents, name):
+    """Decodes an image file the way up that its EXIF data says, as viewers show it.
+
+    Args:
+        contents: bytes of a JPEG, PNG, GIF, BMP or WebP file.
+        name: what messages call the file.
+
+    Returns:
+        [H, W, 3] uint8, RGB.
+
+    Raises:
+        UserError: the file cannot be decoded; the message names it.
+    """
+    try:
+        return _decode(contents, str(name)).numpy()
+    except tf.errors.InvalidArgumentError as error:
+        raise UserError(describe_data_error(error) or f"{name}: {error.message}") from None

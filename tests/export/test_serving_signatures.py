@@ -78,7 +78,7 @@ def check_against_predictor(answer, index, instances, image):
 
 
 def test_the_shapes_and_types_of_the_answers(signatures):
-    for outputs in (signature.structured_outputs for signature in signatures.values()):
+    for outputs in (signatures[name].structured_outputs for name in ("serving_default", "serve_tensor")):
         assert {name: tuple(spec.shape[1:]) for name, spec in outputs.items()} == SHAPES
         assert {name for name, spec in outputs.items() if spec.dtype != tf.float32} == {"detection_class_entities"}
 
@@ -88,6 +88,16 @@ def test_files_of_several_sizes_give_what_the_predictor_finds(trained, signature
     predictor = Predictor(trained.model, trained.config, freeze=True)
     for index, image in enumerate(IMAGES):
         check_against_predictor(answer, index, predictor.predict(image), image)
+
+
+def test_instances_are_what_the_predictor_finds(trained, signatures):
+    predictor = Predictor(trained.model, trained.config)
+    for image in IMAGES:
+        answer = signatures["serve_instances"](image_bytes=tf.constant(encode(image, "PNG")))
+        expected = predictor.predict(image)._asdict()
+        assert answer.keys() == expected.keys() and len(expected["scores"])
+        for name, values in expected.items():
+            np.testing.assert_allclose(answer[name], values, atol=1e-5)
 
 
 def test_behind_the_detections_comes_padding(signatures):

@@ -2,16 +2,14 @@
 
 import itertools
 import multiprocessing
-import os
 import signal
-import threading
-import time
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 from tqdm import tqdm
 
 from fcis_tf.data.tfrecord.record_writer import write_shard
+from fcis_tf.end_with_parent import end_with_parent
 from fcis_tf.errors import UserError
 
 # TensorFlow's threads don't survive a fork.
@@ -79,14 +77,8 @@ def _write_in_processes(shards, processes, progress):
 def _start_process(written, stop):
     global _written, _stop
     _written, _stop = written, stop
-    threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
-
-
-def _end_with_parent(parent):
-    """Ends this process when its parent is gone, which a signal may have killed: it would wait for work for ever."""
-    while os.getppid() == parent:
-        time.sleep(_UPDATE_EVERY)
-    os._exit(1)
+    # Else it would wait for work for ever.
+    end_with_parent()
 
 
 def _write_in_process(shard):

@@ -33,12 +33,13 @@ def find_records(path):
     """
     try:
         with open(path, "rb") as file:
-            return _follow_records(file, path.stat().st_size, path)
+            return follow_records(file, path.stat().st_size, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _follow_records(file, size, path):
+def follow_records(file, size, path):
+    """Does what `find_records` does, for a file that is open: a binary one that can seek, of `size` bytes."""
     offsets, offset = [], 0
     while offset < size:
         file.seek(offset)
