@@ -88,9 +88,10 @@ class Trainer(orbit.AbstractTrainer):
                 outputs.append([*passes, self._finish_step(self._next_batch())])
             self.global_step.assign_add(1)
             self._bar.update()
-            if not self._is_one_of_several and self._stop():
+            wants_to_stop = self._stop()
+            if wants_to_stop and not self._is_one_of_several:
                 break
-        self.stopped = bool(largest_and_smallest(self._strategy, int(self._stop()))[0])
+        self.stopped = bool(largest_and_smallest(self._strategy, int(wants_to_stop))[0])
         outputs = [_sum_of_passes(passes) for passes in outputs]
         self._check_finite(outputs, first_step)
         images_per_second = len(outputs) * self._config.images_per_step / (time.monotonic() - start)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fcis_tf.training.learning_rate import PiecewiseConstantWithWarmup
+from fcis_tf.config import TrainingConfig
+from fcis_tf.training.learning_rate import PiecewiseConstantWithWarmup, effective_schedule
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,12 @@ def test_one_value_holds_for_ever():
 def test_round_trips_through_its_configuration():
     schedule = PiecewiseConstantWithWarmup((0.1, 0.05), (10,), warmup_steps=5, warmup_start=0.01)
     assert PiecewiseConstantWithWarmup.from_config(schedule.get_config()).get_config() == schedule.get_config()
+
+
+@pytest.mark.parametrize("images, meant_for, factor", [(8, None, 1), (16, None, 1), (16, 8, 2), (2, 8, 0.25)])
+def test_rates_are_scaled_by_the_images_of_a_step(images, meant_for, factor):
+    rates = {"values": [0.1, 0.05], "boundaries": [10], "warmup_steps": 5, "warmup_start": 0.02}
+    rates["images_per_step"] = meant_for
+    config = TrainingConfig.model_validate({"images_per_step": images, "learning_rate": rates})
+    schedule = effective_schedule(config)
+    assert [float(schedule(step)) for step in (0, 5, 10)] == pytest.approx([factor * x for x in (0.02, 0.1, 0.05)])

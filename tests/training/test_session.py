@@ -139,9 +139,10 @@ def test_tensorboard_shows_pictures_and_the_configuration(finished):
     assert Config.model_validate(yaml.safe_load(text)) == CONFIG
 
 
-def test_mixed_precision_trains_draws_and_evaluates(tmp_path):
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_trains_draws_and_evaluates(tmp_path, precision):
     training = TRAINING | {"steps": 1, "images_every": 1}
-    config = tiny_config(model={"precision": "mixed_bfloat16"}, training=training)
+    config = tiny_config(model={"precision": precision}, training=training)
     metrics = train(config, tmp_path, progress=False)
     assert all(np.isfinite(value) for value in metrics.summary["segm"].values())
     found = events(tmp_path)
