@@ -14,6 +14,7 @@ from tqdm import tqdm
 from fcis_tf.model_directory import build_model
 from fcis_tf.models import fcis
 from fcis_tf.models.fused_batch_normalization import FusedBatchNormalization
+from fcis_tf.models.rematerialization import rematerialized
 from fcis_tf.training.optimizer import Optimizer
 from fcis_tf.training.strategy import make_strategy
 from fcis_tf.training.trainer import Trainer
@@ -101,19 +102,33 @@ def make_example(i):
     }
 
 
-def normalize(strategy):
+class Normalization(keras.Layer):
+    """A layer of batch normalisation, perhaps computed a second time for its gradient."""
+
+    def __init__(self, rematerialize):
+        super().__init__()
+        self.rematerialize = rematerialize
+        self.norm = FusedBatchNormalization()
+        self.norm.build([None, None, None, 3])
+
+    @rematerialized
+    def call(self, images, training=False):
+        return self.norm(images, training=training)
+
+
+def normalize(strategy, rematerialize):
     """Returns the gradients of batch normalisation, and the change of its statistics, for the eight images."""
     images = tf.random.stateless_normal([IMAGES, 5, 7, 3], [0, 0]) * tf.range(1.0, 9.0)[:, None, None, None] + 30.0
     images_per_replica = IMAGES // strategy.num_replicas_in_sync
     with strategy.scope():
-        layer = FusedBatchNormalization()
-        layer.build([None, None, None, 3])
+        layer = Normalization(rematerialize)
+        norm = layer.norm
 
     def of_replica(images):
         with tf.GradientTape() as tape:
             tape.watch(images)
             loss = tf.reduce_sum(layer(images, training=True) ** 3)
-        return tape.gradient(loss, [images, layer.gamma.value, layer.beta.value])
+        return tape.gradient(loss, [images, norm.gamma.value, norm.beta.value])
 
     def part(context):
         first = context.replica_id_in_sync_group * images_per_replica
@@ -123,7 +138,7 @@ def normalize(strategy):
     of_images, *of_weights = tf.function(lambda images: strategy.run(of_replica, (images,)))(parts)
     gamma, beta = (strategy.reduce("SUM", gradient, axis=None) for gradient in of_weights)
     of_images = tf.concat(strategy.experimental_local_results(of_images), axis=0)
-    statistics = {"mean": layer.moving_mean, "variance": layer.moving_variance}
+    statistics = {"mean": norm.moving_mean, "variance": norm.moving_variance}
     found = {"images": of_images, "gamma": gamma, "beta": beta, **statistics}
     return {name: value.numpy() for name, value in found.items()}, {}
 
@@ -156,7 +171,9 @@ def main():
         results[f"{selection}: eight replicas, padded alike"] = compare(padded, eight.next_update())
         results[f"{selection}: one after the other, padded alike"] = compare(padded, one_by_one.next_update())
         results[f"{selection}: eight replicas"] = compare(one_by_one.next_update(), eight.next_update())
-    results["batch normalisation"] = compare(normalize(one_device), normalize(mirrored))
+    expected = normalize(one_device, rematerialize=False)
+    results["batch normalisation"] = compare(expected, normalize(mirrored, rematerialize=False))
+    results["batch normalisation, rematerialised"] = compare(expected, normalize(mirrored, rematerialize=True))
     print(json.dumps(results))
 
 

@@ -24,7 +24,7 @@ def test_eight_replicas_do_the_step_of_one_device():
         assert differences["update"] < 1e-5 and differences["losses"] < 1e-5, case
         # Rounding weighs more in variables that hardly change.
         assert differences["variable"] < 1e-4, case
-    assert len(results) == 7
+    assert len(results) == 8
 
 
 @pytest.mark.parametrize(
