@@ -198,13 +198,16 @@ def test_watch_waits_until_it_is_stopped(run, config_path, tmp_path, monkeypatch
     task = {"cluster": {"chief": ["localhost:1"]}, "task": {"type": "evaluator", "index": 0}}
     monkeypatch.setenv("TF_CONFIG", json.dumps(task))
     monkeypatch.setattr(time, "sleep", lambda seconds: os.kill(os.getpid(), number))
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    # What runs in the background of a script ignores Ctrl-C otherwise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         missing = tmp_path / "missing"
         assert run("evaluate.py", "--config", config_path, "--model-dir", missing, "--watch") == status
         assert not missing.exists()
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        for signal_number, handler in handlers.items():
+            signal.signal(signal_number, handler)
 
 
 def test_watch_prints_a_line_for_every_checkpoint_and_a_table_at_the_end(
