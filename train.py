@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Trains a network."""
 
-from fcis_tf.preemption import EXIT_STATUS, exit_on_sigterm
+from fcis_tf.preemption import EXIT_STATUS, exit_on_signals
 
 # First of all: importing TensorFlow takes seconds.
-exit_on_sigterm()
+exit_on_signals()
 
 import argparse
 import re

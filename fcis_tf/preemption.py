@@ -24,13 +24,18 @@ class Preempted(SystemExit):
         super().__init__(EXIT_STATUS)
 
 
-def exit_on_sigterm():
-    """Has SIGTERM exit with EXIT_STATUS from now on: for a program that has nothing to save yet."""
+def exit_on_signals():
+    """Has SIGTERM exit with EXIT_STATUS, and Ctrl-C with 130, from now on: for a program with nothing to save yet."""
     signal.signal(signal.SIGTERM, _exit)
+    # Programs in the background of a script ignore Ctrl-C.
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _exit)
 
 
 def _exit(number, frame):
-    raise Preempted
+    name = "interrupted" if number == signal.SIGINT else signal.Signals(number).name
+    os.write(2, f"{os.path.basename(sys.argv[0])}: {name}, before there was anything to save\n".encode())
+    raise SystemExit(130) if number == signal.SIGINT else Preempted
 
 
 class Preemption:

@@ -76,10 +76,15 @@ def test_other_threads_take_no_signals():
     assert not errors
 
 
-def test_sigterm_before_there_is_anything_to_save():
-    code = "import os; from fcis_tf.preemption import *; exit_on_sigterm(); os.kill(os.getpid(), signal.SIGTERM)"
+@pytest.mark.parametrize("name, status, word", [("SIGTERM", EXIT_STATUS, "SIGTERM"), ("SIGINT", 130, "interrupted")])
+def test_a_signal_before_there_is_anything_to_save(name, status, word):
+    code = "import os, signal; from fcis_tf.preemption import exit_on_signals; "
+    # What runs in the background of a script would ignore Ctrl-C.
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += f"exit_on_signals(); os.kill(os.getpid(), signal.{name})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == EXIT_STATUS and not result.stderr
+    assert result.returncode == status
+    assert result.stderr == f"-c: {word}, before there was anything to save\n"
     # Without TensorFlow, whose import takes seconds.
     code = "import sys, fcis_tf.preemption; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

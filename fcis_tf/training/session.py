@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import zlib
 from pathlib import Path
 
 import keras
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from fcis_tf.checkpoints import CheckpointWriter, find_checkpoint, remove_leftovers, restore
 from fcis_tf.compatibility import check_same_classes
+from fcis_tf.config import config_as_yaml
 from fcis_tf.convert.initialization import initialize
 from fcis_tf.data import load_dataset, training_batches
 from fcis_tf.data.service import batches_of_service
@@ -75,6 +77,7 @@ def train(config, model_dir, resume=True, progress=True, data_service=None, prof
 
 def _train(config, model_dir, resume, progress, data_service, strategy, preemption, profile):
     training = config.training
+    _check_workers_agree(strategy, config, model_dir)
     images_at_once = _images_at_once(strategy, training)
     writes = is_chief(strategy)
     source = load_dataset(config.data, "train")
@@ -107,7 +110,7 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
     steps = f"from step {first_step} to {training.steps}"
     _logger.info("training in %s, %s; watch it with: tensorboard --logdir %s", model_dir, steps, model_dir)
     if strategy.num_replicas_in_sync > 1:
-        _logger.info("%d devices, %d images at once on each", strategy.num_replicas_in_sync, images_at_once)
+        _logger.info("devices: %d, images at once on each: %d", strategy.num_replicas_in_sync, images_at_once)
     skipped_images = SkippedImages(source)
     with (
         disk_errors(model_dir),
@@ -162,13 +165,21 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
                     raise preemption.error()
 
 
+def _check_workers_agree(strategy, config, model_dir):
+    """Checks that all workers were started alike; they would wait for each other, or compute nonsense, if not."""
+    for name, value in (("--config and --override", config_as_yaml(config)), ("--model-dir", str(model_dir.resolve()))):
+        largest, smallest = largest_and_smallest(strategy, zlib.crc32(value.encode()))
+        if largest != smallest:
+            raise UserError(f"{name}: expected the same for all workers of TF_CONFIG, found different ones")
+
+
 def _images_at_once(strategy, training):
     """Returns how many images each device computes in one go."""
     devices, passes = strategy.num_replicas_in_sync, training.accumulation_steps
     if training.images_per_step % (devices * passes):
         raise UserError(
-            f"training.images_per_step: expected a multiple of {devices * passes}, for {devices} devices and "
-            f"training.accumulation_steps {passes}, found {training.images_per_step}"
+            f"training.images_per_step: expected a multiple of {devices * passes} (devices: {devices}, "
+            f"training.accumulation_steps: {passes}), found {training.images_per_step}"
         )
     return training.images_per_step // (devices * passes)
 

@@ -28,17 +28,22 @@ def write_config(path, **training):
 
 
 def start_workers(config_path, model_dir):
+    addresses = free_addresses()
+    return [start_worker(config_path, model_dir, addresses, index) for index in range(2)]
+
+
+def free_addresses():
     sockets = [socket.create_server(("localhost", 0)) for _ in range(2)]
     addresses = [f"localhost:{server.getsockname()[1]}" for server in sockets]
     for server in sockets:
         server.close()
-    return [start_worker(config_path, model_dir, addresses, index) for index in range(2)]
+    return addresses
 
 
-def start_worker(config_path, model_dir, addresses, index):
+def start_worker(config_path, model_dir, addresses, index, *arguments):
     cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
     environment = os.environ | {"TF_CONFIG": json.dumps(cluster), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "train.py", "--config", str(config_path), "--model-dir", str(model_dir)]
+    command = [sys.executable, "train.py", "--config", str(config_path), "--model-dir", str(model_dir), *arguments]
     with open(config_path.parent / f"worker{index}.log", "a") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
@@ -63,6 +68,26 @@ def test_two_workers_do_the_steps_of_one(tmp_path):
     train(config, tmp_path / "one", progress=False)
     assert [worker.wait(SECONDS) for worker in workers] == [0, 0], logs(tmp_path)
     assert_same_checkpoints(tmp_path / "two", tmp_path / "one", 1e-5)
+
+
+def test_workers_that_were_started_differently_say_so(tmp_path):
+    config_path, addresses = tmp_path / "config.yaml", free_addresses()
+    write_config(config_path)
+    other = ["--override", "training.images_per_step=4"]
+    workers = [start_worker(config_path, tmp_path / "two", addresses, i, *(other if i else [])) for i in range(2)]
+    assert [worker.wait(SECONDS) for worker in workers] == [2, 2], logs(tmp_path)
+    message = "--config and --override: expected the same for all workers of TF_CONFIG, found different ones"
+    assert logs(tmp_path).count(message) == 2 and not (tmp_path / "two").exists()
+
+
+def test_ctrl_c_stops_a_worker_that_waits_for_another(tmp_path):
+    write_config(tmp_path / "config.yaml")
+    worker = start_worker(tmp_path / "config.yaml", tmp_path / "two", addresses := free_addresses(), 0)
+    wait_for(lambda: f"waiting for {addresses[1]} of TF_CONFIG" in logs(tmp_path), [worker])
+    # TensorFlow's own waiting begins a moment later.
+    time.sleep(2)
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(SECONDS) == -signal.SIGINT, logs(tmp_path)
 
 
 @pytest.mark.slow
