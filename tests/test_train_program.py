@@ -26,8 +26,8 @@ def calls(monkeypatch):
     """What the program asks for; nothing is trained."""
     calls = []
 
-    def train(config, model_dir, resume, data_service):
-        calls.append((config, model_dir, resume, data_service))
+    def train(config, model_dir, resume, data_service, profile):
+        calls.append((config, model_dir, resume, data_service, profile))
         return CocoMetrics({"segm": NUMBERS, "bbox": NUMBERS}, {"cat": {"segm": 0.5, "bbox": -1}})
 
     monkeypatch.setattr("fcis_tf.training.train", train)
@@ -36,6 +36,8 @@ def calls(monkeypatch):
 
 def run(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+    # The program's own handlers are not for the tests after this one.
+    monkeypatch.setattr("fcis_tf.preemption.exit_on_signals", lambda: None)
     with pytest.raises(SystemExit) as exit_:
         runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
     return exit_.value.code or 0
@@ -44,7 +46,7 @@ def run(monkeypatch, *arguments):
 def test_trains_and_prints_the_metrics(monkeypatch, config_path, calls, capsys):
     override = "--override", "training.steps=9"
     assert run(monkeypatch, "--config", config_path, "--model-dir", config_path.parent / "m", *override) == 0
-    assert calls == [(tiny_config(training={"steps": 9}), config_path.parent / "m", True, None)]
+    assert calls == [(tiny_config(training={"steps": 9}), config_path.parent / "m", True, None, None)]
     output = capsys.readouterr().out
     assert "masks   0.250" in output and "cat" in output and str(config_path.parent / "m") in output
 
@@ -57,7 +59,18 @@ def test_prints_no_metrics_of_a_run_that_is_never_evaluated(monkeypatch, config_
 
 def test_the_directory_has_the_name_of_the_configuration_if_none_is_given(monkeypatch, config_path, calls):
     assert run(monkeypatch, "--config", config_path, "--no-resume", "--tf-data-service", "grpc://x:1") == 0
-    assert calls == [(tiny_config(), Path("runs/tiny"), False, "grpc://x:1")]
+    assert calls == [(tiny_config(), Path("runs/tiny"), False, "grpc://x:1", None)]
+
+
+def test_strategy_and_profile(monkeypatch, config_path, calls):
+    assert run(monkeypatch, "--config", config_path, "--strategy", "mirrored", "--profile", "3:15") == 0
+    assert calls == [(tiny_config(training={"strategy": "mirrored"}), Path("runs/tiny"), True, None, (3, 15))]
+
+
+@pytest.mark.parametrize("steps", ["3", "5:5", "7:5", "-1:3", "a:b", "1:2:3"])
+def test_a_profile_of_no_steps(monkeypatch, config_path, calls, capsys, steps):
+    assert run(monkeypatch, "--config", config_path, f"--profile={steps}") == 2 and not calls
+    assert f"--profile: expected FIRST:END, such as 100:110, found {steps}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def draw_page(source, config, split, count, seed):
             if batch.get("skipped", [-1])[0] >= 0:
                 unreadable += 1
                 continue
-            anchors = _foreground_anchors(batch, config, seed)
+            anchors = _foreground_anchors(batch, step, config, seed)
             example = {name: value[0].numpy() for name, value in batch.items()}
             pictures.append(_draw(example, anchors, source.class_names))
             scale = draw_scale(config.data, seed, step) if split == "train" else None
@@ -148,13 +148,14 @@ def _first_cause(source, data_config, seed):
         return describe_data_error(error)
 
 
-def _foreground_anchors(batch, config, seed):
-    """Returns the anchors [A, 4] that training would draw as foreground for a batch of one image."""
+def _foreground_anchors(batch, position, config, seed):
+    """Returns the anchors [A, 4] that training would draw as foreground for a batch of one image at a position."""
     height, width = batch["images"].shape[1:3]
     model = config.model
     layout = model.anchor_scales, model.anchor_ratios, STRIDE, model.round_anchors
     anchors = make_anchors(height // STRIDE, width // STRIDE, *layout)
-    labels, _ = anchor_targets(anchors, batch, config.training.rpn_targets, image_seeds(seed, batch["positions"]))
+    seeds = image_seeds(seed, tf.constant([position], tf.int64))
+    labels, _ = anchor_targets(anchors, batch, config.training.rpn_targets, seeds)
     return anchors.numpy()[labels[0].numpy() == 1]
 
 

@@ -2,18 +2,17 @@
 
 import json
 import os
-from types import SimpleNamespace
 
 import pytest
 
 from fcis_tf.checkpoints import find_checkpoint
 from fcis_tf.config import load_config
+from fcis_tf.model_directory import describe_run
 from fcis_tf.training.best import keep_if_best
 from tests.test_checkpoints import Run, save, steps_of
 from tests.tiny_config import tiny_config
 
 CONFIG = tiny_config()
-SOURCE = SimpleNamespace(class_names=["cat", "dog"], category_ids=[17, 18])
 
 
 def metrics(mask_ap, box_ap=0.5):
@@ -21,7 +20,7 @@ def metrics(mask_ap, box_ap=0.5):
 
 
 def evaluated(model_dir, step, mask_ap):
-    return keep_if_best(model_dir, step, metrics(mask_ap), CONFIG, SOURCE)
+    return keep_if_best(model_dir, step, metrics(mask_ap))
 
 
 def holds(model_dir, step, mask_ap):
@@ -34,6 +33,7 @@ def holds(model_dir, step, mask_ap):
 
 @pytest.fixture
 def model_dir(tmp_path):
+    describe_run(tmp_path, CONFIG, ["cat", "dog"], [17, 18])
     save(tmp_path, [5, 6, 7])
     return tmp_path
 

@@ -45,7 +45,7 @@ def events(monkeypatch):
     model.variables = model.trainable_variables
 
     class Trainer(orbit.AbstractTrainer):
-        def __init__(self, model, optimizer, batches, config, step, bar, skipped_images, stop):
+        def __init__(self, model, optimizer, batches, config, step, bar, skipped_images, stop, profile):
             self.step, self.stop, self.stopped = step, stop, False
             self.weight = model.trainable_variables[0]
 
