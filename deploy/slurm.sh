@@ -17,7 +17,7 @@
 #SBATCH --time=24:00:00
 # Two minutes before the time is over, and when the job is pre-empted, train.py is told to save and to exit with 138. The
 # job then goes back into the queue, and from its checkpoint on when it runs again; so it does when a node fails. After
-# 20 times it ends for good (MAX_REQUEUES=100 sbatch ... allows more), and so it does when it is cancelled or a task fails.
+# 20 times it ends for good (MAX_REQUEUES=100 sbatch ... allows more); so it does when it is cancelled or a task fails.
 #SBATCH --signal=TERM@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
