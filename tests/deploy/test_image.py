@@ -44,7 +44,11 @@ def test_what_is_copied_is_there_and_is_sent_to_docker(instructions):
 
 
 def test_the_image_trains_as_a_user_of_its_own(instructions):
-    assert ("USER", "1000") in instructions and instructions[-1] == ("ENTRYPOINT", '["python", "train.py"]')
+    assert ("USER", "1000") in instructions
+    # Signals reach the program from its first moment on.
+    assert instructions[-1] == ("ENTRYPOINT", '["tini", "--", "python", "train.py"]')
+    last_stage = max(index for index, (instruction, _) in enumerate(instructions) if instruction == "FROM")
+    assert any(" tini " in text for instruction, text in instructions[last_stage:] if instruction == "RUN")
 
 
 def test_the_libraries_of_cuda_are_those_of_tensorflow(instructions):

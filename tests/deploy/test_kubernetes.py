@@ -1,5 +1,6 @@
 """The manifests of a training job fit together, and the programs take their arguments."""
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -33,8 +34,13 @@ def replicas(manifests):
 @pytest.fixture(scope="module")
 def pods(manifests, replicas):
     """{name: specification} of all pods that there are."""
+    return {name: owner["template"]["spec"] for name, owner in owners(manifests, replicas).items()}
+
+
+def owners(manifests, replicas):
+    """Returns {name: what has a pod as its template}."""
     others = {name: spec for name, spec in manifests.items() if name.split()[0] in ("Job", "Deployment")}
-    return {name: owner["template"]["spec"] for name, owner in (others | replicas).items()}
+    return others | replicas
 
 
 def parse(monkeypatch, program, arguments):
@@ -78,7 +84,7 @@ def images(training, key):
 def test_the_evaluator_follows_the_same_run(manifests, replicas, monkeypatch):
     (trainer,) = replicas["Chief"]["template"]["spec"]["containers"]
     (evaluator,) = manifests["Job fcis-evaluator"]["template"]["spec"]["containers"]
-    assert evaluator["command"] == ["python", "evaluate.py"]
+    assert evaluator["command"] == ["tini", "--", "python", "evaluate.py"]
     arguments = parse(monkeypatch, "evaluate.py", evaluator["args"])
     training = parse(monkeypatch, "train.py", trainer["args"])
     assert arguments.watch and arguments.model_dir == [training.model_dir] and arguments.config == training.config
@@ -92,10 +98,40 @@ def test_pods_mount_what_there_is(manifests, pods):
         assert {claim["claimName"] for claim in claimed} <= claims
         (container,) = pod["containers"]
         assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
-        assert container["image"] == "fcis-train" and container["securityContext"]["runAsNonRoot"]
+
+
+def test_pods_run_the_image_of_this_version(pods):
+    (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert {pod["containers"][0]["image"] for pod in pods.values()} == {f"fcis-train:{version}"}
+    for path in ("deploy/Dockerfile", "docs/scale.md"):
+        assert set(re.findall(r"\bfcis-train\b(\S*)", (ROOT / path).read_text())) == {f":{version}"}, path
+
+
+def test_pods_have_no_rights_they_do_not_need(pods):
+    for pod in pods.values():
+        context = pod["securityContext"]
+        assert context["runAsNonRoot"] and context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert ("fsGroup" in context) == ("fsGroupChangePolicy" in context)
+        assert pod["automountServiceAccountToken"] is False
+        (container,) = pod["containers"]
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def test_the_service_finds_tensorboard(manifests):
     labels = manifests["Deployment fcis-tensorboard"]["template"]["metadata"]["labels"]
     assert manifests["Deployment fcis-tensorboard"]["selector"]["matchLabels"] == labels
     assert manifests["Service fcis-tensorboard"]["selector"] == labels
+
+
+def test_only_workers_are_reached_and_only_by_each_other(manifests, replicas):
+    training = manifests["NetworkPolicy fcis-training"]
+    beside = manifests["NetworkPolicy fcis-beside-training"]
+    assert training["policyTypes"] == beside["policyTypes"] == ["Ingress"] and "ingress" not in beside
+    assert training["ingress"] == [{"from": [{"podSelector": training["podSelector"]}]}]
+    (others,) = beside["podSelector"]["matchExpressions"]
+    for name, owner in owners(manifests, replicas).items():
+        labels = owner["template"]["metadata"]["labels"]
+        if name in replicas:
+            assert labels == training["podSelector"]["matchLabels"]
+        else:
+            assert others["operator"] == "In" and labels[others["key"]] in others["values"]
