@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import os
 import re
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -53,13 +54,33 @@ def match_files(pattern):
         pattern: with *, ?, [...] and ** for folders at any depth; of this machine or a URL that Beam knows.
 
     Returns:
-        List of (path, size in bytes or None where there is no such file), sorted.
+        List of (path, size in bytes or None where there is no such file), sorted; without folders.
     """
     if FileSystems.get_scheme(pattern) is None:
-        # Beam's own matching leaves out what is no file and links that lead nowhere, and nobody would know.
-        return [(path, _size(path)) for path in sorted(glob.glob(pattern, recursive=True))]
+        # Beam's own matching leaves out links that lead nowhere, and nobody would know.
+        return [(path, _size(path)) for path in sorted(_glob(pattern)) if not os.path.isdir(path)]
     (match,) = FileSystems.match([pattern])
     return sorted((metadata.path, metadata.size_in_bytes) for metadata in match.metadata_list)
+
+
+def _glob(pattern):
+    """Returns what glob.glob returns, as a set, but ** follows no links to folders: one may lead to its own parent."""
+    before, *after = re.split(r"(?:^|(?<=/))\*\*(?:/|$)", pattern, maxsplit=1)
+    if not after:
+        return set(glob.glob(pattern))
+    folders = (folder for top in glob.glob(before or "./") for folder in _folders_below(top))
+    return {
+        path.removeprefix("" if before else "./")
+        for folder in folders
+        for path in _glob(os.path.join(glob.escape(folder), after[0] or "*"))
+    }
+
+
+def _folders_below(top):
+    for folder, subfolders, _ in os.walk(top):
+        # As by glob, hidden ones are left out.
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        yield folder
 
 
 def _size(path):
@@ -80,7 +101,8 @@ def find_images(path, size, folder):
     """
     name = path.removeprefix(folder)
     if not is_encodable(path):
-        yield ImageReference(name.encode(errors="backslashreplace").decode(), "", problem="a name that is not UTF-8")
+        escaped = os.fsencode(name).decode(errors="backslashreplace")
+        yield ImageReference(escaped, "", problem="a name that is not UTF-8")
     elif size is None:
         yield ImageReference(name, path, problem="not a file")
     elif _TFRECORD.fullmatch(path):

@@ -75,7 +75,7 @@ def test_two_processes_find_what_predict_py_finds_and_tell_the_bad_images(folder
     bad = lines(tmp_path / "found", ".bad-*")
     assert sorted(entry["file_name"] for entry in bad) == sorted(BAD)
     output = capfd.readouterr()
-    assert f"found-*-of-00003.jsonl: {count} instances in 6 images" in output.out and "10 bad images" in output.out
+    assert f"found-*-of-00003.jsonl: {count} instances in 6 images" in output.out and f"{len(BAD)} bad images" in output.out
     assert "of 3 images" in output.err or "of 4 images" in output.err
 
 
@@ -93,7 +93,8 @@ def test_results_have_the_ids_and_names_of_their_images(run, tmp_path):
 def test_the_reasons_are_one_line_each(run, tmp_path):
     run(tmp_path / "a")
     reasons = {entry["file_name"]: entry["reason"] for entry in lines(tmp_path / "a", ".bad-*")}
-    assert reasons["folder.jpg"] == reasons["lost.jpg"] == "not a file"
+    assert reasons["lost.jpg"] == "not a file"
+    assert reasons[r"bad\xff.jpg"] == "a name that is not UTF-8"
     assert reasons["cut.jpg"].startswith("a damaged or incomplete file")
     assert reasons["text.jpg"].startswith("not an image that can be read")
     assert reasons["large.png"].startswith("an image of height 101 and width 100 pixels; expected at most")
@@ -124,6 +125,15 @@ def test_a_run_that_crashed_goes_on_and_gives_the_same_files(run, tmp_path, monk
         run(tmp_path / "killed" / "a")
     assert files(tmp_path / "killed" / "a") == files(tmp_path / "whole" / "a")
     assert len(found) < len(seen) + 8
+
+
+def test_an_interruption_within_a_step_is_one_of_the_program(run, tmp_path, monkeypatch):
+    def interrupt(self, contents):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SavedDetector, "find", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "a")
 
 
 def test_what_is_complete_is_not_computed_again(run, tmp_path, monkeypatch, capsys):
