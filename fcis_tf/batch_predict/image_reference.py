@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import re
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ class ImageReference(NamedTuple):
         offset: where the record begins in the file; None for an image file.
         source_id: of a record, "" where it has none; None for an image file.
         problem: why there is no image, None where that is not known yet.
+        place: of a record its file's name and its number, which no other record has: "x.tfrecord[0]".
     """
 
     name: str
@@ -39,12 +41,24 @@ class ImageReference(NamedTuple):
     offset: int | None = None
     source_id: str | None = None
     problem: str | None = None
+    place: str | None = None
 
     @property
     def number(self):
         """The number that the image is named with, None for an image that is named otherwise."""
         stem = PurePosixPath(self.name).stem if self.source_id is None else self.source_id
         return int(stem) if stem.isascii() and stem.isdigit() else None
+
+
+def tell_apart(references):
+    """Returns a list of references in which records of the same name and number are named by their places instead."""
+    counts = Counter((reference.name, reference.number) for reference in references)
+    return [
+        reference._replace(name=reference.place)
+        if reference.place and counts[reference.name, reference.number] > 1
+        else reference
+        for reference in references
+    ]
 
 
 def match_files(pattern):
@@ -118,14 +132,17 @@ def _find_records(path, size, name):
     except (UserError, BadImage) as error:
         yield ImageReference(name, path, problem=str(error).removeprefix(f"{path}: "))
         return
+    if not size:
+        yield ImageReference(name, path, problem="an empty file")
     for number, offset in enumerate(offsets.tolist()):
+        place = f"{name}[{number}]"
         try:
             features = _read_features(path, offset)
         except BadImage as error:
-            yield ImageReference(f"{name}[{number}]", path, problem=str(error))
+            yield ImageReference(place, path, problem=str(error))
             continue
         source_id, file_name = (_text(features[f"image/{key}"]) for key in ("source_id", "filename"))
-        yield ImageReference(file_name or source_id or f"{name}[{number}]", path, offset, source_id)
+        yield ImageReference(file_name or source_id or place, path, offset, source_id, place=place)
     if damage:
         yield ImageReference(name, path, problem=damage)
 

@@ -29,7 +29,8 @@ def run_pipeline(job, runner_name, workers, beam_arguments):
         beam_arguments: list of strings, Beam's own command-line arguments.
 
     Returns:
-        {name: value} of the counters, and under "seconds an image" their mean; those that the runner tells of.
+        {name: value} of the counters, and under "seconds an image" their mean, but for each process's first; those
+        that the runner tells of.
 
     Raises:
         UserError: there is no such runner or argument, or a file cannot be written.
@@ -116,5 +117,6 @@ def _read_metrics(result):
     metrics = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))
     values = {counter.key.metric.name: counter.result for counter in metrics["counters"]}
     for distribution in metrics["distributions"]:
-        values["seconds an image"] = distribution.result.mean / 1000
+        if distribution.result.count:
+            values["seconds an image"] = distribution.result.mean / 1000
     return values
