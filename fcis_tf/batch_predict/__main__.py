@@ -16,7 +16,7 @@ def parse_arguments():
         description="Finds the instances in image files, or in the images of TFRecord files, with an exported network, "
         "as an Apache Beam pipeline. Writes COCO results as JSON lines to PREFIX-00000-of-00008.jsonl and so on, and "
         "the images that cannot be read, with the reason, to PREFIX.bad-*.jsonl. Interrupted, it goes on with the "
-        "same command: files that are complete stay.",
+        "same command: files that are complete stay. Exit status 1 if no image could be read.",
         epilog="All other arguments are Beam's: --temp_location, --flink_master, --environment_type and so on.",
     )
     parser.add_argument("--model", required=True, metavar="DIR", help="what export_savedmodel.py wrote: models/fcis/1")
@@ -69,7 +69,10 @@ def _check_arguments(arguments, direct):
         raise UserError(f"--workers: {arguments.runner} has arguments of its own for that; expected none")
     workers = (arguments.workers or 1) if direct else None
     if direct and workers > arguments.shards:
-        raise UserError(f"--workers {workers}: expected as many --shards at least, better several times as many")
+        raise UserError(
+            f"--workers {workers} --shards {arguments.shards}: expected as many shards as workers at least, better "
+            "several times as many"
+        )
     return workers
 
 
@@ -78,13 +81,19 @@ def _summary(job, counts):
         counts.get(name, 0) for name in ("images", "instances", "bad images", "finished shards")
     )
     text = f"{job.prefix}-*-of-{job.shards:05d}.jsonl: {instances} instances in {images} images"
-    if images:
+    if "seconds an image" in counts:
         text += f", {counts['seconds an image']:.2f} seconds each"
     if bad:
         text += f"; {bad} bad images, see {job.prefix}.bad-*.jsonl"
     if finished:
         text += f"; {finished} of {job.shards} shards were there already"
+    if _nothing_readable(counts):
+        text += "; none could be read"
     return text
+
+
+def _nothing_readable(counts):
+    return bool(counts.get("bad images")) and not counts.get("images") and not counts.get("finished shards")
 
 
 def main():
@@ -102,6 +111,7 @@ def main():
     prepare(job)
     counts = run_pipeline(job, arguments.runner, workers, beam_arguments)
     print(_summary(job, counts))
+    return 1 if _nothing_readable(counts) else 0
 
 
 if __name__ == "__main__":

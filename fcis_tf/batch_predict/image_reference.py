@@ -2,7 +2,9 @@
 
 import contextlib
 import glob
+import os
 import re
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -31,6 +33,7 @@ class ImageReference(NamedTuple):
         offset: where the record begins in the file; None for an image file.
         source_id: of a record, "" where it has none; None for an image file.
         problem: why there is no image, None where that is not known yet.
+        place: of a record its file's name and its number, which no other record has: "x.tfrecord[0]".
     """
 
     name: str
@@ -38,12 +41,24 @@ class ImageReference(NamedTuple):
     offset: int | None = None
     source_id: str | None = None
     problem: str | None = None
+    place: str | None = None
 
     @property
     def number(self):
         """The number that the image is named with, None for an image that is named otherwise."""
         stem = PurePosixPath(self.name).stem if self.source_id is None else self.source_id
         return int(stem) if stem.isascii() and stem.isdigit() else None
+
+
+def tell_apart(references):
+    """Returns a list of references in which records of the same name and number are named by their places instead."""
+    counts = Counter((reference.name, reference.number) for reference in references)
+    return [
+        reference._replace(name=reference.place)
+        if reference.place and counts[reference.name, reference.number] > 1
+        else reference
+        for reference in references
+    ]
 
 
 def match_files(pattern):
@@ -53,13 +68,33 @@ def match_files(pattern):
         pattern: with *, ?, [...] and ** for folders at any depth; of this machine or a URL that Beam knows.
 
     Returns:
-        List of (path, size in bytes or None where there is no such file), sorted.
+        List of (path, size in bytes or None where there is no such file), sorted; without folders.
     """
     if FileSystems.get_scheme(pattern) is None:
-        # Beam's own matching leaves out what is no file and links that lead nowhere, and nobody would know.
-        return [(path, _size(path)) for path in sorted(glob.glob(pattern, recursive=True))]
+        # Beam's own matching leaves out links that lead nowhere, and nobody would know.
+        return [(path, _size(path)) for path in sorted(_glob(pattern)) if not os.path.isdir(path)]
     (match,) = FileSystems.match([pattern])
     return sorted((metadata.path, metadata.size_in_bytes) for metadata in match.metadata_list)
+
+
+def _glob(pattern):
+    """Returns what glob.glob returns, as a set, but ** follows no links to folders: one may lead to its own parent."""
+    before, *after = re.split(r"(?:^|(?<=/))\*\*(?:/|$)", pattern, maxsplit=1)
+    if not after:
+        return set(glob.glob(pattern))
+    folders = (folder for top in glob.glob(before or "./") for folder in _folders_below(top))
+    return {
+        path.removeprefix("" if before else "./")
+        for folder in folders
+        for path in _glob(os.path.join(glob.escape(folder), after[0] or "*"))
+    }
+
+
+def _folders_below(top):
+    for folder, subfolders, _ in os.walk(top):
+        # As by glob, hidden ones are left out.
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        yield folder
 
 
 def _size(path):
@@ -80,7 +115,8 @@ def find_images(path, size, folder):
     """
     name = path.removeprefix(folder)
     if not is_encodable(path):
-        yield ImageReference(name.encode(errors="backslashreplace").decode(), "", problem="a name that is not UTF-8")
+        escaped = os.fsencode(name).decode(errors="backslashreplace")
+        yield ImageReference(escaped, "", problem="a name that is not UTF-8")
     elif size is None:
         yield ImageReference(name, path, problem="not a file")
     elif _TFRECORD.fullmatch(path):
@@ -96,14 +132,17 @@ def _find_records(path, size, name):
     except (UserError, BadImage) as error:
         yield ImageReference(name, path, problem=str(error).removeprefix(f"{path}: "))
         return
+    if not size:
+        yield ImageReference(name, path, problem="an empty file")
     for number, offset in enumerate(offsets.tolist()):
+        place = f"{name}[{number}]"
         try:
             features = _read_features(path, offset)
         except BadImage as error:
-            yield ImageReference(f"{name}[{number}]", path, problem=str(error))
+            yield ImageReference(place, path, problem=str(error))
             continue
         source_id, file_name = (_text(features[f"image/{key}"]) for key in ("source_id", "filename"))
-        yield ImageReference(file_name or source_id or f"{name}[{number}]", path, offset, source_id)
+        yield ImageReference(file_name or source_id or place, path, offset, source_id, place=place)
     if damage:
         yield ImageReference(name, path, problem=damage)
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import re
 from typing import NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
@@ -35,8 +37,9 @@ class Job(NamedTuple):
 
     def writes(self, path):
         """Returns whether a path is one of those that the job writes to."""
-        begins = path.startswith((f"{self.prefix}-", f"{self.prefix}.bad-", self.description_path))
-        return begins and path.endswith((".jsonl", ".json", PARTIAL_SUFFIX))
+        files = rf"(\.bad)?-\d{{5}}-of-\d{{5}}\.jsonl(\.[0-9a-f]+{re.escape(PARTIAL_SUFFIX)})?"
+        description = rf"\.job\.json({re.escape(PARTIAL_SUFFIX)})?"
+        return bool(re.fullmatch(f"{re.escape(self.prefix)}({files}|{description})", path))
 
     @property
     def description_path(self):
@@ -54,6 +57,7 @@ def prepare(job):
     """Checks that a job can be run, and says beside its results what they are of.
 
     Files that an earlier run did not complete are deleted; those that it completed stay if they are of the same job.
+    Of a run that completed no shard nothing stays.
 
     Args:
         job: a Job.
@@ -66,7 +70,10 @@ def prepare(job):
     written = [path for path, _ in match_files(f"{job.prefix}*") if job.writes(path)]
     complete = [path for path in written if not path.endswith(PARTIAL_SUFFIX)]
     if job.description_path in complete:
-        _check_same(job, description)
+        if all(path.startswith((job.description_path, f"{job.prefix}.bad-")) for path in complete):
+            complete = []
+        else:
+            _check_same(job, description)
     elif complete:
         raise UserError(
             f"{complete[0]}: already there, but no {job.description_path} says what it is of; delete it, or choose "
@@ -86,11 +93,19 @@ def _check_same(job, description):
         found = None
     known = found if isinstance(found, dict) else {}
     changed = [name for name, value in description.items() if known.get(name) != value]
+    if "files" in changed and isinstance(known.get("files"), dict):
+        changed.remove("files")
+        changed.append(f"files ({_count_changes(known['files'], description['files'])})")
     if changed:
         raise UserError(
             f"{job.description_path}: describes results that differ in {', '.join(changed)}; delete it and all "
             f"{job.prefix}-* and {job.prefix}.bad-* to predict anew, or choose another --output"
         )
+
+
+def _count_changes(old, new):
+    resized = sum(new[path] != size for path, size in old.items() if path in new)
+    return f"{len(new.keys() - old)} added, {len(old.keys() - new)} removed, {resized} of another size"
 
 
 def _write(text, path):
@@ -103,12 +118,15 @@ def _describe(job):
     model = describe_model(job.model)
     files = job.files()
     if not files:
-        raise UserError(f"--input {job.pattern}: no file has such a name")
-    digest = hashlib.sha256(repr(files).encode(errors="backslashreplace")).hexdigest()
+        folder = job.pattern.rstrip("/")
+        problem = (
+            f"is a folder; {folder}/* names the files in it" if os.path.isdir(folder) else "no file has such a name"
+        )
+        raise UserError(f"--input {job.pattern}: {problem}")
     return {
         "model": model,
         "input": job.pattern,
-        "files": {"count": len(files), "digest": digest},
         "shards": job.shards,
         "min_score": job.min_score,
+        "files": dict(files),
     }

@@ -1,7 +1,6 @@
 """Batch prediction as a Beam pipeline."""
 
 import contextlib
-import functools
 import os
 import re
 import signal
@@ -30,7 +29,8 @@ def run_pipeline(job, runner_name, workers, beam_arguments):
         beam_arguments: list of strings, Beam's own command-line arguments.
 
     Returns:
-        {name: value} of the counters, and under "seconds an image" their mean; those that the runner tells of.
+        {name: value} of the counters, and under "seconds an image" their mean, but for each process's first; those
+        that the runner tells of.
 
     Raises:
         UserError: there is no such runner or argument, or a file cannot be written.
@@ -41,6 +41,9 @@ def run_pipeline(job, runner_name, workers, beam_arguments):
         with _ended_by_lost_workers(), beam.Pipeline(runner, options) as pipeline:
             predict(pipeline, job)
     except Exception as error:
+        # In this process Ctrl-C may reach a step, and Beam makes every exception of one a RuntimeError.
+        if re.search(r"^(RuntimeError: )?KeyboardInterrupt\b", str(error), re.MULTILINE):
+            raise KeyboardInterrupt from None
         # Beam hands on what happened in a worker as text, which ends with the exception.
         found = re.findall(r"UserError: (.*?)(?: \[while running .*)?$", f"UserError: {error}", re.MULTILINE)
         if isinstance(error, UserError) or len(found) > 1:
@@ -90,12 +93,14 @@ def _ended_by_lost_workers():
 
 def predict(pipeline, job):
     """Adds all steps to a beam.Pipeline."""
+    folder = folder_of(job.pattern)
     references = (
         pipeline
         | "Pattern" >> beam.Create([job])
-        | "Match files" >> beam.FlatMap(lambda job: job.files())
+        # Beam writes strings as UTF-8, which not every name is.
+        | "Match files" >> beam.FlatMap(lambda job: [(os.fsencode(path), size) for path, size in job.files()])
         | "Spread files" >> beam.Reshuffle()
-        | "Find images" >> beam.FlatMapTuple(functools.partial(find_images, folder=folder_of(job.pattern)))
+        | "Find images" >> beam.FlatMapTuple(lambda path, size: find_images(os.fsdecode(path), size, folder))
         | "Choose shards" >> beam.Map(lambda reference: (job.shard_of(reference), reference))
     )
     # A shard without images has files too.
@@ -112,5 +117,6 @@ def _read_metrics(result):
     metrics = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))
     values = {counter.key.metric.name: counter.result for counter in metrics["counters"]}
     for distribution in metrics["distributions"]:
-        values["seconds an image"] = distribution.result.mean / 1000
+        if distribution.result.count:
+            values["seconds an image"] = distribution.result.mean / 1000
     return values

@@ -8,7 +8,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.utils.shared import Shared
 
-from fcis_tf.batch_predict.image_reference import BadImage, read_image
+from fcis_tf.batch_predict.image_reference import BadImage, match_files, read_image, tell_apart
 from fcis_tf.batch_predict.saved_detector import SavedDetector
 from fcis_tf.batch_predict.shard_files import ShardFiles, is_finished, results_path
 from fcis_tf.errors import UserError
@@ -36,7 +36,7 @@ class PredictShard(beam.DoFn):
         self._job = job
         # One network in a process, however many threads it has.
         self._shared = Shared()
-        self._detector = None
+        self._detector, self._is_warm = None, False
         self._images, self._instances, self._bad_images, self._finished_shards = (
             Metrics.counter(NAMESPACE, name) for name in ("images", "instances", "bad images", "finished shards")
         )
@@ -50,7 +50,7 @@ class PredictShard(beam.DoFn):
             self._finished_shards.inc()
             return
         references = sorted(
-            (r for r in references if r), key=lambda r: (r.name, r.path, r.offset or 0, r.problem or "")
+            tell_apart([r for r in references if r]), key=lambda r: (r.name, r.path, r.offset or 0, r.problem or "")
         )
         numbers = Counter(reference.number for reference in references)
         if references and not self._detector:
@@ -61,6 +61,9 @@ class PredictShard(beam.DoFn):
                 image_id = reference.number if numbers[reference.number] == 1 else None
                 self._predict(reference, reference.name if image_id is None else image_id, writer)
                 progress.advance()
+        prefix, _, shards = files
+        done = len(match_files(f"{prefix}-*-of-{shards:05d}.jsonl"))
+        _logger.info("%s: %d of %d shards done", prefix, done, shards)
 
     def _predict(self, reference, image_id, writer):
         start = time.monotonic()
@@ -76,7 +79,10 @@ class PredictShard(beam.DoFn):
         writer.write_results([{**result, "file_name": reference.name} for result in results])
         self._images.inc()
         self._instances.inc(len(results))
-        self._milliseconds.update(int((time.monotonic() - start) * 1000))
+        # The first image of a process waits for what is made ready only once.
+        if self._is_warm:
+            self._milliseconds.update(int((time.monotonic() - start) * 1000))
+        self._is_warm = True
 
 
 class _Progress:
@@ -84,12 +90,14 @@ class _Progress:
 
     def __init__(self, name, total):
         self._name, self._total, self._done = name, total, 0
-        self._start = self._reported = time.monotonic()
+        self._reported, self._first = time.monotonic(), None
 
     def advance(self):
         self._done += 1
         now = time.monotonic()
         if now - self._reported >= _REPORT_EVERY or self._done == self._total:
             self._reported = now
-            speed = (now - self._start) / self._done
-            _logger.info("%s: %d of %d images, %.2f seconds each", self._name, self._done, self._total, speed)
+            # The first image of a process waits for what is made ready only once.
+            speed = f", {(now - self._first) / (self._done - 1):.2f} seconds each" if self._first else ""
+            _logger.info("%s: %d of %d images%s", self._name, self._done, self._total, speed)
+        self._first = self._first or now

@@ -91,7 +91,8 @@ class SavedDetector:
             problem = re.search(r"\[image_bytes\[0\]: (.*)\]", error.message)
             if not problem:
                 raise
-            raise BadImage(problem[1]) from None
+            # The model itself cannot, but `servable_file` gives it WebP as PNG.
+            raise BadImage(problem[1].replace("GIF or BMP", "GIF, BMP or WebP")) from None
         except tf.errors.ResourceExhaustedError:
             raise BadImage("an image that needs more memory than there is") from None
         return Instances(**{name: values.numpy() for name, values in outputs.items()})

@@ -1,5 +1,7 @@
 """A folder of images and of files that are none."""
 
+import os
+
 from tests.export.image_files import encode, oriented, picture
 
 GOOD = {
@@ -10,13 +12,13 @@ GOOD = {
     "ü.gif": ("GIF", {}),
     "b.bmp": ("BMP", {}),
 }
-# Because of what is in them, and because they are no files.
+# Because of what is in them, and because of what they are.
 BAD_FILES = ("cut.jpg", "cut.png", "cut.gif", "empty.jpg", "text.jpg", "header.png", "zeros.bmp", "large.png")
-BAD = {*BAD_FILES, "folder.jpg", "lost.jpg"}
+BAD = {*BAD_FILES, "lost.jpg", r"bad\xff.jpg"}
 
 
 def fill_folder(folder):
-    """Writes six images and ten of which none can be read.
+    """Writes six images, ten of which none can be read, and a folder that is named as an image.
 
     Args:
         folder: pathlib.Path of a new directory.
@@ -37,5 +39,6 @@ def fill_folder(folder):
     }
     for name, content in contents.items():
         (folder / name).write_bytes(content)
+    (folder / os.fsdecode(b"bad\xff.jpg")).write_bytes(encode(image, "JPEG"))
     (folder / "folder.jpg").mkdir()
     (folder / "lost.jpg").symlink_to("nowhere")

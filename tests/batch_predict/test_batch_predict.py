@@ -49,7 +49,7 @@ def run(monkeypatch, red_model, folder):
         images = f"{images}/*.*" if images == folder / "**" else images
         values = "--model", model, "--input", images, "--output", output, "--shards", 3, *arguments
         monkeypatch.setattr(sys, "argv", ["batch_predict", *map(str, values)])
-        program.main()
+        return program.main()
 
     return run
 
@@ -75,8 +75,8 @@ def test_two_processes_find_what_predict_py_finds_and_tell_the_bad_images(folder
     bad = lines(tmp_path / "found", ".bad-*")
     assert sorted(entry["file_name"] for entry in bad) == sorted(BAD)
     output = capfd.readouterr()
-    assert f"found-*-of-00003.jsonl: {count} instances in 6 images" in output.out and "10 bad images" in output.out
-    assert "of 3 images" in output.err or "of 4 images" in output.err
+    assert f"found-*-of-00003.jsonl: {count} instances in 6 images" in output.out
+    assert f"{len(BAD)} bad images" in output.out and "found: 3 of 3 shards done" in output.err
 
 
 def test_results_have_the_ids_and_names_of_their_images(run, tmp_path):
@@ -93,7 +93,8 @@ def test_results_have_the_ids_and_names_of_their_images(run, tmp_path):
 def test_the_reasons_are_one_line_each(run, tmp_path):
     run(tmp_path / "a")
     reasons = {entry["file_name"]: entry["reason"] for entry in lines(tmp_path / "a", ".bad-*")}
-    assert reasons["folder.jpg"] == reasons["lost.jpg"] == "not a file"
+    assert reasons["lost.jpg"] == "not a file"
+    assert reasons[r"bad\xff.jpg"] == "a name that is not UTF-8"
     assert reasons["cut.jpg"].startswith("a damaged or incomplete file")
     assert reasons["text.jpg"].startswith("not an image that can be read")
     assert reasons["large.png"].startswith("an image of height 101 and width 100 pixels; expected at most")
@@ -126,6 +127,15 @@ def test_a_run_that_crashed_goes_on_and_gives_the_same_files(run, tmp_path, monk
     assert len(found) < len(seen) + 8
 
 
+def test_an_interruption_within_a_step_is_one_of_the_program(run, tmp_path, monkeypatch):
+    def interrupt(self, contents):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SavedDetector, "find", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "a")
+
+
 def test_what_is_complete_is_not_computed_again(run, tmp_path, monkeypatch, capsys):
     run(tmp_path / "a")
     before = files(tmp_path / "a")
@@ -153,8 +163,25 @@ def test_results_of_other_images_do_not_mix(run, tmp_path):
         (tmp_path / f"{name}.png").write_bytes(encode(picture(), "PNG"))
         if name == "a":
             run(tmp_path / "found", images=tmp_path / "*")
-    with pytest.raises(UserError, match="differ in files"):
+    with pytest.raises(UserError, match=r"differ in files \(1 added, 0 removed, 0 of another size\); delete"):
         run(tmp_path / "found", images=tmp_path / "*")
+    (tmp_path / "b.png").rename(tmp_path / "c.png")
+    (tmp_path / "a.png").write_bytes(b"text")
+    with pytest.raises(UserError, match=r"differ in files \(1 added, 0 removed, 1 of another size\); delete"):
+        run(tmp_path / "found", images=tmp_path / "*")
+
+
+def test_a_run_that_completed_no_shard_keeps_nothing_from_another(run, tmp_path):
+    with pytest.raises(UserError, match="--runner NoRunner"):
+        run(tmp_path / "a", "--runner", "NoRunner")
+    (tmp_path / "a.bad-00000-of-00003.jsonl").write_text("half a shard")
+    (tmp_path / "a-notes.json").write_text("mine")
+    (tmp_path / "text.jpg").write_text("no image")
+    assert run(tmp_path / "a", "--shards", 2, images=tmp_path / "*.jpg") == 1
+    names = {f"a{kind}-0000{i}-of-00002.jsonl" for kind in ("", ".bad") for i in range(2)}
+    assert set(files(tmp_path / "a")) == {"a-notes.json", "a.job.json", *names}
+    (bad,) = lines(tmp_path / "a", ".bad-*")
+    assert bad["reason"] == "not an image that can be read; expected JPEG, PNG, GIF, BMP or WebP"
 
 
 def test_other_images_do_not_change_the_shard_of_an_image(run, folder, tmp_path):
@@ -190,21 +217,24 @@ def test_images_in_records_give_what_their_files_give(run, tmp_path):
         writer.write(b"\xff\xff")
         writer.write(record(encoded=image, source_id=b"14"))
     (tmp_path / "train-00001-of-00002").write_bytes(path.read_bytes()[:-7])
+    (tmp_path / "train-empty-of-00002.tfrecord").write_bytes(b"")
     (tmp_path / "12.png").write_bytes(image)
     run(tmp_path / "file", images=tmp_path / "12.png")
     run(tmp_path / "records", images=tmp_path / "train-*-of-*")
 
     (expected,) = by_image(lines(tmp_path / "file")).values()
     found = by_image(lines(tmp_path / "records"))
-    assert set(found) == {"x.png", "14", *(f"train-0000{i}-of-00002[2]" for i in range(2))}
+    # Each of the two files has an image x.png.
+    assert set(found) == {"14", *(f"train-0000{i}-of-00002[{j}]" for i in range(2) for j in (0, 2))}
     for name, results in found.items():
-        # Each of the two files has an image x.png.
-        assert pictured(results) == pictured(expected) * (2 if name == "x.png" else 1)
-    assert {result["image_id"] for result in found["14"]} == {14}
+        assert pictured(results) == pictured(expected)
+        assert {result["image_id"] for result in results} == {14 if name == "14" else name}
     bad = {(entry["file_name"], entry["reason"]) for entry in lines(tmp_path / "records", ".bad-*")}
     assert ("train-00000-of-00002[3]", "a record that is no tf.train.Example") in bad
     assert ("train-00001-of-00002", "ends in the middle of record 4") in bad
-    assert {name for name, _ in bad} == {"y.png", "train-00001-of-00002", *(f"train-0000{i}-of-00002[3]" for i in "01")}
+    assert ("train-empty-of-00002.tfrecord", "an empty file") in bad
+    places = {f"train-0000{i}-of-00002[{j}]" for i in range(2) for j in (1, 3)}
+    assert {name for name, _ in bad} == {"train-00001-of-00002", "train-empty-of-00002.tfrecord", *places}
 
 
 @pytest.mark.parametrize(
@@ -216,9 +246,10 @@ def test_images_in_records_give_what_their_files_give(run, tmp_path):
             "--model /nowhere/1: expected a SavedModel of export_savedmodel.py.* there is none",
         ),
         ((), {"images": "/nowhere/*.jpg"}, r"--input /nowhere/\*.jpg: no file has such a name"),
+        ((), {"images": "/usr/"}, r"--input /usr/: is a folder; /usr/\* names the files in it"),
         ((), {"output": "/proc/a"}, "/proc/a.job.json: cannot write this file: "),
         ((), {"output": "results/"}, "--output results/: expected what file names begin with"),
-        (("--workers", 4), {}, "--workers 4: expected as many --shards at least"),
+        (("--workers", 4), {}, "--workers 4 --shards 3: expected as many shards as workers at least"),
         (("--min-score", 2), {}, "--min-score 2: expected a score in 0..1"),
         (("--wrokers", 2), {}, "--wrokers: neither an argument of this program nor one of Beam's"),
         (("--runner", "NoRunner"), {}, "--runner NoRunner: Unexpected pipeline runner"),
