@@ -2,6 +2,7 @@
 
 import keras
 
+from fcis_tf.models.convolution import Convolution
 from fcis_tf.models.precision import computing_in
 
 
@@ -25,12 +26,12 @@ class RegionProposalNetwork(keras.Layer):
         super().__init__(**kwargs)
         self.config = {"anchors_per_cell": anchors_per_cell, "channels": channels}
         with computing_in(self.dtype_policy):
-            self.convolution = keras.layers.Conv2D(
+            self.convolution = Convolution(
                 channels, 3, padding="same", activation="relu", kernel_initializer="he_normal", name="conv"
             )
             small = keras.initializers.RandomNormal(stddev=0.01)
-            self.logits = keras.layers.Conv2D(2 * anchors_per_cell, 1, kernel_initializer=small, name="logits")
-            self.offsets = keras.layers.Conv2D(4 * anchors_per_cell, 1, kernel_initializer=small, name="offsets")
+            self.logits = Convolution(2 * anchors_per_cell, 1, kernel_initializer=small, name="logits")
+            self.offsets = Convolution(4 * anchors_per_cell, 1, kernel_initializer=small, name="offsets")
 
     def build(self, shape):
         self.convolution.build(shape)

@@ -1,5 +1,10 @@
 """The convolution of training, against Keras's."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -49,3 +54,12 @@ def graph_operations(training):
 def test_is_a_matrix_product_in_training_only():
     assert "MatMul" in graph_operations(training=True) and "Conv2D" not in graph_operations(training=True)
     assert "Conv2D" in graph_operations(training=False)
+
+
+def test_gradients_in_bfloat16_do_not_depend_on_what_memory_held_before(tmp_path):
+    here, library = Path(__file__).parent, tmp_path / "stale_nan.so"
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", here / "stale_nan.c", "-o", library], check=True)
+    environment = {**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": str(here.parent.parent)}
+    program = [sys.executable, here / "stale_memory_program.py"]
+    done = subprocess.run(program, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == ""
