@@ -113,6 +113,9 @@ class MNCHead(RoiHead):
 
     def assemble_indexed(self, maps, rois, image_indices, labels=None, training=False):
         pooled = self.pool(maps["roi_features"], rois, image_indices, group_size=1, pooled_size=POOLED_SIZE)
+        count = tf.shape(pooled)[0]
+        # Convolutions of no RoIs fail; there is one at least, whose outputs are left out.
+        pooled = tf.pad(pooled, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]])
         mask_logits = self.masks(self.mask_features(tf.reshape(pooled, [-1, self.pooled_values])))
         mask_logits = tf.reshape(mask_logits, [-1, MASK_SIZE, MASK_SIZE])
         masks = tf.cast(tf.sigmoid(tf.cast(mask_logits, tf.float32)), pooled.dtype)
@@ -121,4 +124,4 @@ class MNCHead(RoiHead):
         both = self.conv5(tf.concat([pooled, pooled * masks], axis=0), training=training)
         whole, masked = tf.split(tf.reduce_mean(both, axis=(1, 2)), 2)
         class_logits = self.classes(tf.concat([whole, masked], axis=1))
-        return as_float32(class_logits, as_pairs(mask_logits), self.boxes(whole))
+        return as_float32(class_logits[:count], as_pairs(mask_logits)[:count], self.boxes(whole)[:count])
