@@ -113,8 +113,7 @@ def time_stages(model, config, image, timer):
     images, sizes = stage("preparation", lambda image: prepare(image, config), image)
     conv4, conv5 = stage("trunk", model.backbone, images)
     proposals, valid = stage("RPN and proposals", propose, conv4, sizes)
-    score_maps, box_maps = stage("score and box maps", model.head, conv5)
-    maps = {"score_maps": score_maps, "box_maps": box_maps, "image_sizes": sizes}
+    maps = stage("score and box maps", model.head, conv5) | {"image_sizes": sizes}
     first = stage("first pass", model.assemble, maps, proposals)
     second = stage("second pass", move_and_assemble, maps, first)
     detections = stage("selection", select, first, second, valid, sizes)

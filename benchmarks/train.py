@@ -153,7 +153,7 @@ def time_parts(overrides, runs):
         anchors = anchor_targets(maps["anchors"], batch, training.rpn_targets, seeds)
         rois, valid = roi_targets.candidate_rois(maps["proposals"], maps["proposals_valid"], batch)
         labels, matched = roi_targets.match_rois(rois, valid, batch, training.roi_targets.foreground_iou)
-        masks = roi_targets.mask_targets(rois, labels, matched, batch, config.model.pooled_size)
+        masks = roi_targets.mask_targets(rois, labels, matched, batch, model.head.mask_size)
         boxes = roi_targets.box_targets(rois, labels, matched, batch, config.model.box_target_stds)
         return anchors, rois, labels, masks, boxes
 
@@ -168,7 +168,8 @@ def time_parts(overrides, runs):
         ]
 
     def assemble(score_maps, box_maps):
-        return model.head.assemble(score_maps, box_maps, rois, tf.maximum(labels, 0))
+        maps = {"score_maps": score_maps, "box_maps": box_maps}
+        return model.head.assemble(maps, rois, tf.maximum(labels, 0), training=True)
 
     def all_of_rois(score_maps, box_maps):
         terms, _ = joint_loss.roi_terms(maps | {"score_maps": score_maps, "box_maps": box_maps}, batch, seeds)

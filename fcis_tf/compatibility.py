@@ -1,9 +1,11 @@
 """Whether a configuration, a data set and other networks go with a trained network."""
 
 from fcis_tf.errors import UserError
+from fcis_tf.models import HEADS
 
 # The keys of the section `model` that give the weights their shapes or their meaning.
 _NETWORK_KEYS = (
+    "head",
     "backbone",
     "anchor_scales",
     "anchor_ratios",
@@ -54,11 +56,11 @@ def check_same_mask_size(config, model_dir, other_config, other_dir):
     Raises:
         UserError: they differ.
     """
-    size, other_size = config.model.pooled_size, other_config.model.pooled_size
+    size, other_size = (HEADS[each.model.head].mask_size_of(each.model) for each in (config, other_config))
     if size != other_size:
         raise UserError(
             f"--model-dir {model_dir}: its masks cannot be averaged with those of {other_dir}, "
-            f"model.pooled_size is {size}, but {other_size} there"
+            f"which are of {other_size} x {other_size} cells, not {size} x {size} (model.pooled_size or model.head)"
         )
 
 

@@ -52,6 +52,10 @@ class ModelConfig(Section):
     # Whether anchors' sides are multiples of whole pixels at scale 1, as in the authors' code.
     round_anchors: bool = False
     rpn_channels: PositiveInt = 512
+    # What answers for the RoIs: FCIS's inside/outside score maps, or another of the systems that the paper compares,
+    # see docs/ablations.md. The keys from here to pooled_size are those of the first two; the others have no use for
+    # them.
+    head: Literal["inside_outside", "separate_maps", "naive_mnc", "mnc"] = "inside_outside"
     head_channels: PositiveInt = 1024
     group_size: PositiveInt = 7
     pooled_size: PositiveInt = 21

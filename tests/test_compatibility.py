@@ -37,6 +37,7 @@ def test_the_same_network_passes_however_it_is_trained_and_used(model):
         ("rpn_channels", 8),
         ("head_channels", 8),
         ("group_size", 3),
+        ("head", "separate_maps"),
         ("pooled_size", 14),
         ("box_target_stds", [1, 1, 1, 1]),
     ],
@@ -69,5 +70,6 @@ def test_names_the_size_of_masks_that_differs():
     with pytest.raises(UserError) as error:
         check_same_mask_size(make_config(pooled_size=14), "runs/b", make_config(), "runs/a")
     assert str(error.value) == (
-        "--model-dir runs/b: its masks cannot be averaged with those of runs/a, model.pooled_size is 14, but 21 there"
+        "--model-dir runs/b: its masks cannot be averaged with those of runs/a, which are of 21 x 21 cells, not "
+        "14 x 14 (model.pooled_size or model.head)"
     )

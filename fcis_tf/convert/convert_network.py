@@ -60,6 +60,8 @@ def convert_network(kind, source, out, config):
     read, layout = _FORMATS[kind]
     arrays = SourceArrays(read(source), source)
     if has_head(arrays, layout):
+        if config.model.head != "inside_outside":
+            raise UserError(f"{source}: a whole FCIS, but model.head is {config.model.head}; expected inside_outside")
         count = count_classes(arrays, layout, config.model.group_size)
         if count not in _CLASSES:
             expected = " or ".join(map(str, _CLASSES))

@@ -15,8 +15,6 @@ from fcis_tf.convert.source_arrays import SourceArrays
 from fcis_tf.errors import UserError
 from fcis_tf.model_directory import load_trained
 
-_SCORE_MAPS = "/head/score_maps/"
-
 
 def initialize(model, config, class_names):
     """Sets the variables of a network as `init` says; those that it has no weights for keep their random ones.
@@ -83,8 +81,9 @@ def _values_of_directory(model, config, class_names):
     for variable in model.variables:
         path, shape = variable.path, tuple(variable.shape)
         value = theirs.pop(path, None)
-        if value is not None and _SCORE_MAPS in path:
-            value, reason = _score_map_values(variable.numpy(), value, classes, len(trained.class_names))
+        layout = model.head.class_channels.get(path.split("/")[2]) if "/head/" in path else None
+        if value is not None and layout:
+            value, reason = _values_of_classes(variable.numpy(), value, layout, classes, len(trained.class_names))
         elif value is None:
             reason = "is not in it"
         else:
@@ -140,17 +139,19 @@ def _class_sources(names, their_names, init_classes, init):
     return [0, *(labels.get(init_classes.get(name)) for name in names)]
 
 
-def _score_map_values(ours, theirs, classes, their_count):
-    """Returns our score maps with the channels of the classes that are there too, or (None, why not)."""
+def _values_of_classes(ours, theirs, layout, classes, their_count):
+    """Returns ours with the channels, laid out as ClassChannels say, of the classes there too, or (None, why not)."""
     if all(source is None for source in classes):
         return None, "is of other classes (init_classes can name like ones)"
-    # [..., cells, classes, outside or inside]
-    ours = ours.reshape(*ours.shape[:-1], -1, len(classes), 2)
-    theirs = theirs.reshape(*theirs.shape[:-1], -1, their_count + 1, 2)
+    first = layout.first
+    # [..., cells, classes, values]
+    ours = ours.reshape(*ours.shape[:-1], -1, len(classes) - first, layout.values)
+    theirs = theirs.reshape(*theirs.shape[:-1], -1, their_count + 1 - first, layout.values)
     if ours.shape[:-2] != theirs.shape[:-2]:
         return None, "is for another group_size or head_channels"
-    here = [label for label, source in enumerate(classes) if source is not None]
-    ours[..., here, :] = theirs[..., [classes[label] for label in here], :]
+    here = [label for label, source in enumerate(classes) if label >= first and source is not None]
+    theirs = theirs[..., [classes[label] - first for label in here], :]
+    ours[..., [label - first for label in here], :] = theirs
     return np.reshape(ours, (*ours.shape[:-3], -1)), None
 
 

@@ -1,5 +1,6 @@
 """The convolutions of a trunk, and their weights from the arrays of other programs."""
 
+import re
 from typing import NamedTuple
 
 from fcis_tf.errors import UserError
@@ -24,6 +25,7 @@ class TrunkLayer(NamedTuple):
     blocks: int
 
 
+_STAGE = re.compile(r"/conv[1-5](/|$)")
 STEM = TrunkLayer("", 1, 0, "stem", 0)
 
 
@@ -39,7 +41,7 @@ class TrunkArrays(NamedTuple):
 
 
 def trunk_layers(model):
-    """Lists the convolutions of an FCIS's trunk.
+    """Lists the convolutions of an FCIS's trunk, wherever in the network a stage works.
 
     Args:
         model: FCIS, built.
@@ -47,9 +49,10 @@ def trunk_layers(model):
     Returns:
         A list of TrunkLayer.
     """
-    suffix, start = "/conv/kernel", f"{model.name}/backbone/"
+    # fcis/backbone/conv4/block1/a/conv/kernel; the RPN has a convolution too.
+    suffix = "/conv/kernel"
     paths = [variable.path.removesuffix(suffix) for variable in model.variables if variable.path.endswith(suffix)]
-    places = [(path, *path.removeprefix(start).split("/")) for path in paths if path.startswith(start)]
+    places = [(path, *path.split("/")[2:]) for path in paths if _STAGE.search(path)]
     blocks = {}
     for _, stage, block, *_ in places:
         blocks.setdefault(stage, set()).add(block)

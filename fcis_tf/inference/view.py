@@ -61,8 +61,7 @@ class View:
         parts = tf.dynamic_partition(tf.range(tf.size(scales)), scales, len(self._maps))
         outputs = [
             self._model.head.assemble_indexed(
-                maps["score_maps"],
-                maps["box_maps"],
+                maps,
                 tf.gather(rois, part) * tf.tile(factor, [2]),
                 tf.gather(images, part),
                 None if labels is None else tf.gather(labels, part),

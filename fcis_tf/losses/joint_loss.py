@@ -56,9 +56,8 @@ class JointLoss:
 
     def roi_terms(self, maps, batch, seeds):
         rois, labels, matched = self._rois_to_forward(maps, batch, seeds)
-        outputs = self.model.assemble(maps, rois, tf.maximum(labels, 0))
-        pooled_size = self.model.head.config["pooled_size"]
-        masks = roi_targets.mask_targets(rois, labels, matched, batch, pooled_size)
+        outputs = self.model.assemble(maps, rois, tf.maximum(labels, 0), training=True)
+        masks = roi_targets.mask_targets(rois, labels, matched, batch, self.model.head.mask_size)
         boxes = roi_targets.box_targets(rois, labels, matched, batch, self.model.box_target_stds)
 
         foreground = labels > 0

@@ -34,12 +34,13 @@ class AtrousResNet(keras.Layer):
         output_stride: of conv5: 16, by dilation, or 32, as the network was trained on ImageNet.
         rematerialize: whether training keeps the blocks' inputs alone and computes their activations a second time in
             the backward pass: less memory, more time, the same gradients.
+        num_stages: 5, or 4 where conv5 works elsewhere.
 
     Call arguments:
         images: [N, H, W, 3] float32, RGB minus the ImageNet mean. H and W of any size.
 
     Returns:
-        (conv4, conv5): [N, H / 16, W / 16, channels], sizes rounded up.
+        (conv4, conv5): [N, H / 16, W / 16, channels], sizes rounded up. Of 4 stages, conv4 twice.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class AtrousResNet(keras.Layer):
         stem_padding="end",
         output_stride=16,
         rematerialize=False,
+        num_stages=5,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -62,30 +64,15 @@ class AtrousResNet(keras.Layer):
             "stem_padding": stem_padding,
             "output_stride": output_stride,
             "rematerialize": rematerialize,
+            "num_stages": num_stages,
         }
-        atrous = output_stride == 16
-        kind, repetitions = DEPTHS[depth]
-        block = BasicBlock if kind == "basic" else BottleneckBlock
         norm = {"trainable": batch_norm == "trained", "momentum": batch_norm_momentum}
         with computing_in(self.dtype_policy):
             self.conv1 = Stem(norm, stem_padding, rematerialize, name="conv1")
-            self.stages = []
-            for stage, (channels, blocks) in enumerate(zip((64, 128, 256, 512), repetitions, strict=True), start=2):
-                stride = 1 if stage == 2 or (stage == 5 and atrous) else 2
-                dilation = 2 if stage == 5 and atrous else 1
-                layers = [
-                    block(
-                        channels,
-                        stride if i == 0 else 1,
-                        dilation,
-                        i == 0,
-                        norm,
-                        rematerialize,
-                        name=f"block{i + 1}",
-                    )
-                    for i in range(blocks)
-                ]
-                self.stages.append(keras.Sequential(layers, name=f"conv{stage}"))
+            self.stages = [
+                make_stage(depth, stage, norm, rematerialize, atrous=stage == 5 and output_stride == 16)
+                for stage in range(2, num_stages + 1)
+            ]
         for stage in (self.conv1, *self.stages):
             if stage.name in frozen_stages:
                 stage.trainable = False
@@ -98,13 +85,38 @@ class AtrousResNet(keras.Layer):
 
     def call(self, images, training=False):
         features = self.conv1(images, training=training)
-        *to_conv4, conv5 = self.stages
+        to_conv4, behind = self.stages[:3], self.stages[3:]
         for stage in to_conv4:
             features = stage(features, training=training)
-        return features, conv5(features, training=training)
+        conv4 = features
+        for stage in behind:
+            features = stage(features, training=training)
+        return conv4, features
 
     def get_config(self):
         return {**super().get_config(), **self.config}
+
+
+def make_stage(depth, stage, norm, rematerialize, atrous=False):
+    """Makes a stage of residual blocks, a keras.Sequential.
+
+    Args:
+        depth: as AtrousResNet takes it.
+        stage: 2 to 5.
+        norm: arguments of the FusedBatchNormalization layers.
+        rematerialize: as AtrousResNet takes it.
+        atrous: whether it keeps the stride of what comes in, and has dilation 2 instead.
+    """
+    kind, repetitions = DEPTHS[depth]
+    block = BasicBlock if kind == "basic" else BottleneckBlock
+    channels, blocks = 32 * 2 ** (stage - 1), repetitions[stage - 2]
+    stride = 1 if stage == 2 or atrous else 2
+    dilation = 2 if atrous else 1
+    layers = [
+        block(channels, stride if i == 0 else 1, dilation, i == 0, norm, rematerialize, name=f"block{i + 1}")
+        for i in range(blocks)
+    ]
+    return keras.Sequential(layers, name=f"conv{stage}")
 
 
 class ConvolutionAndNorm(keras.Layer):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from fcis_tf import boxes
 from fcis_tf.models.anchors import make_anchors
 from fcis_tf.models.atrous_resnet import AtrousResNet
-from fcis_tf.models.inside_outside_head import InsideOutsideHead
+from fcis_tf.models.heads import HEADS
 from fcis_tf.models.proposal_layer import ProposalLayer
 from fcis_tf.models.region_proposal_network import RegionProposalNetwork
 
@@ -16,7 +16,8 @@ STRIDE = 16
 class FCIS(keras.Model):
     """Fully convolutional instance-aware semantic segmentation.
 
-    `call` is inference; training uses its parts, `propose` and `assemble`, with the targets in between.
+    `call` is inference; training uses its parts, `propose` and `assemble`, with the targets in between. With another
+    `model.head` it is one of the systems that the paper compares with, see docs/ablations.md.
 
     Args:
         config: a `fcis_tf.config.ModelConfig`.
@@ -42,6 +43,7 @@ class FCIS(keras.Model):
             "rounded": config.round_anchors,
         }
         self.box_target_stds = config.box_target_stds
+        head = HEADS[config.head]
         self.backbone = AtrousResNet(
             config.backbone,
             frozen_stages=config.frozen_stages,
@@ -49,6 +51,7 @@ class FCIS(keras.Model):
             batch_norm_momentum=config.batch_norm_momentum,
             stem_padding=config.stem_padding,
             rematerialize=config.rematerialize,
+            num_stages=head.trunk_stages,
             name="backbone",
             dtype=config.precision,
         )
@@ -59,35 +62,24 @@ class FCIS(keras.Model):
             dtype=config.precision,
         )
         self.proposal_layer = ProposalLayer(**config.proposals.model_dump(), name="proposals")
-        self.head = InsideOutsideHead(
-            num_classes,
-            channels=config.head_channels,
-            group_size=config.group_size,
-            pooled_size=config.pooled_size,
-            stride=STRIDE,
-            round_rois=config.round_rois,
-            name="head",
-            dtype=config.precision,
-        )
+        self.head = head.of_model(config, num_classes, STRIDE, name="head", dtype=config.precision)
 
     def propose(self, images, image_sizes=None, training=False):
         """Computes all that does not depend on RoIs, and the proposals.
 
         Returns:
-            A dict: score_maps and box_maps (see `InsideOutsideHead`), rpn_logits [N, A, 2], rpn_offsets [N, A, 4],
+            A dict: the maps of the head (see `InsideOutsideHead`), rpn_logits [N, A, 2], rpn_offsets [N, A, 4],
             anchors [A, 4], proposals [N, R, 4] in pixels and proposals_valid [N, R] bool.
         """
         if image_sizes is None:
             image_sizes = tf.tile(tf.shape(images)[None, 1:3], [tf.shape(images)[0], 1])
-        conv4, conv5 = self.backbone(images, training=training)
+        conv4, features = self.backbone(images, training=training)
         logits, offsets = self.rpn(conv4)
         height, width = tf.unstack(tf.shape(conv4)[1:3])
         anchors = make_anchors(height, width, **self.anchor_layout)
         proposals, valid = self.proposal_layer(logits, offsets, anchors, image_sizes)
-        score_maps, box_maps = self.head(conv5, training=training)
         return {
-            "score_maps": score_maps,
-            "box_maps": box_maps,
+            **self.head(features, training=training),
             "rpn_logits": logits,
             "rpn_offsets": offsets,
             "anchors": anchors,
@@ -103,17 +95,14 @@ class FCIS(keras.Model):
             images: [N, H, W, 3] as `call` takes them.
 
         Returns:
-            A dict: score_maps and box_maps (see `InsideOutsideHead`).
+            A dict: the maps of the head (see `InsideOutsideHead`).
         """
-        _, conv5 = self.backbone(images, training=False)
-        score_maps, box_maps = self.head(conv5)
-        return {"score_maps": score_maps, "box_maps": box_maps}
+        _, features = self.backbone(images, training=False)
+        return self.head(features)
 
-    def assemble(self, maps, rois, labels=None):
-        """Assembles class_logits, mask_logits and box_offsets of RoIs [N, R, 4]; see `InsideOutsideHead.assemble`."""
-        class_logits, mask_logits, box_offsets = self.head.assemble(
-            maps["score_maps"], maps["box_maps"], rois, labels
-        )
+    def assemble(self, maps, rois, labels=None, training=False):
+        """Assembles class_logits, mask_logits and box_offsets of RoIs [N, R, 4]; see `RoiHead.assemble`."""
+        class_logits, mask_logits, box_offsets = self.head.assemble(maps, rois, labels, training)
         return {"rois": rois, "class_logits": class_logits, "mask_logits": mask_logits, "box_offsets": box_offsets}
 
     def refine(self, maps, rois, box_offsets):
@@ -122,11 +111,11 @@ class FCIS(keras.Model):
 
     def call(self, images, image_sizes=None, second_pass=True, training=False):
         maps = self.propose(images, image_sizes, training=training)
-        outputs = self.assemble(maps, maps["proposals"])
+        outputs = self.assemble(maps, maps["proposals"], training=training)
         valid = maps["proposals_valid"]
         if second_pass:
             moved = self.refine(maps, outputs["rois"], outputs["box_offsets"])
-            again = self.assemble(maps, moved)
+            again = self.assemble(maps, moved, training=training)
             outputs = {key: tf.concat([outputs[key], again[key]], axis=1) for key in outputs}
             valid = tf.concat([valid, valid], axis=1)
         return {**maps, **outputs, "rois_valid": valid}

@@ -218,7 +218,7 @@ def _trace_network(config, num_classes, shape):
         part.build(features.shape)
 
     def run_head(features, rois, labels):
-        return model.head.assemble(*model.head(features), rois, labels)
+        return model.head.assemble(model.head(features, training=True), rois, labels, training=True)
 
     targets = config.training.roi_targets
     rois = config.model.proposals.after_nms if targets.selection == "ohem" else targets.rois_per_image
@@ -229,13 +229,15 @@ def _trace_network(config, num_classes, shape):
         trunk=trunk,
         rpn=_trace(model.rpn, model.rpn, [conv4]),
         head=_trace(model.head, run_head, [conv5, *rois]),
-        score_maps=cells * model.head.score_maps.filters * conv5.dtype.size,
+        score_maps=cells * model.head.score_map_channels * conv5.dtype.size,
         weights=weights + _bytes_of_variables(model.rpn.variables + model.head.variables),
     )
 
 
 def _trace_trunk(trunk, shape):
-    """Returns the _Parts that gradients pass through, conv4 and conv5 as tf.TensorSpecs, and the bytes of weights."""
+    """Returns the _Parts that gradients pass through, conv4 and the last stage as tf.TensorSpecs, and the weights'
+    bytes.
+    """
     parts, outputs, kinds, weights = [], [], {}, 0
     features = tf.TensorSpec(shape)
     for stage in (trunk.conv1, *trunk.stages):
@@ -248,7 +250,7 @@ def _trace_trunk(trunk, shape):
             weights += size
             parts += [part] if part else []
         outputs.append(features)
-    return parts, *outputs[-2:], weights
+    return parts, outputs[3], outputs[-1], weights
 
 
 def _trace_block(block, features, learns):

@@ -18,7 +18,8 @@ class PictureWriter:
     """Draws the first images of the evaluation set every `training.images_every` steps.
 
     For each: the instances found beside the ground truth, the best proposals, and the score maps of the RoI with the
-    highest score, laid out as in FCIS Figure 1. The configuration is written once, as text.
+    highest score, laid out as in FCIS Figure 1, if the network has such maps. The configuration is written once, as
+    text.
 
     Args:
         model: FCIS.
@@ -68,7 +69,8 @@ class PictureWriter:
         proposals = maps["proposals"][0].numpy()[valid][:PROPOSALS]
         tf.summary.image(f"predictions_and_ground_truth/{i}", both[None])
         tf.summary.image(f"proposals/{i}", draw_boxes(image, proposals, -np.arange(len(proposals)))[None])
-        if detections["num_detections"] > 0:
+        # Other systems have no inside/outside score maps to draw.
+        if detections["num_detections"] > 0 and "score_maps" in maps:
             box, label = detections["boxes"][0].numpy(), int(detections["classes"][0])
             drawing = self._draw_score_maps(image, maps["score_maps"][0].numpy().astype(np.float32), box, label)
             tf.summary.image(f"score_maps/{i}", drawing[None])

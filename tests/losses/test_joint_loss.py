@@ -26,12 +26,12 @@ class ModelOfLogits:
     """A stand-in for FCIS, which answers every RoI with the same logits."""
 
     box_target_stds = (0.2, 0.2, 0.5, 0.5)
-    head = SimpleNamespace(config={"pooled_size": P})
+    head = SimpleNamespace(mask_size=P)
 
     def __init__(self, class_logits=(0.0,) * (CLASSES + 1), mask_logits=(0.0, 0.0)):
         self.class_logits, self.mask_logits = tf.constant(class_logits), tf.constant(mask_logits)
 
-    def assemble(self, maps, rois, labels):
+    def assemble(self, maps, rois, labels, training):
         self.rois, self.labels = rois.numpy(), labels.numpy()
         shape = tf.shape(rois)[:2]
         return {
