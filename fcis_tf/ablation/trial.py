@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 
+from fcis_tf.ablation.layer_factors import without_missing_layers
 from fcis_tf.ablation.step_time import median_step_time
 from fcis_tf.ablation.timed_predictor import TimedPredictor
 from fcis_tf.config import Config
@@ -129,8 +130,14 @@ class Trial:
 
 
 def _train(config, model_dir, progress):
+    config = without_missing_layers(config)
+    _forget_networks()
     train(config, model_dir, progress=progress)
-    # Of a table's many networks, one at a time in memory.
+    _forget_networks()
+
+
+def _forget_networks():
+    """Frees what Keras keeps: of a table's many networks, one at a time in memory."""
     keras.backend.clear_session()
     gc.collect()
 

