@@ -49,6 +49,8 @@ def _seeds(text):
 
 def main():
     arguments = parse_arguments()
+    # It reports every file of curves that it has read.
+    logging.getLogger("tensorboard").setLevel(logging.WARNING)
     comparison = read_comparison(arguments.table)
     configs = row_configs(arguments.table, comparison, arguments.dataset, arguments.override)
     output = arguments.output or Path("runs") / "ablation" / arguments.dataset
