@@ -335,7 +335,7 @@ def load_config(path, overrides=()):
     Raises:
         UserError: the file cannot be read, or a key or value is wrong; the message names the key.
     """
-    values = _read_yaml(path)
+    values = read_yaml(path)
     for override in overrides:
         _apply_override(values, override)
     try:
@@ -360,7 +360,15 @@ def config_as_yaml(config):
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
-def _read_yaml(path):
+def read_yaml(path):
+    """Reads a YAML file whose content is a mapping.
+
+    Returns:
+        A dict.
+
+    Raises:
+        UserError: the file cannot be read, or holds something else.
+    """
     try:
         values = yaml.safe_load(Path(path).read_text())
     except OSError as error:

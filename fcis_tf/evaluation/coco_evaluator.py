@@ -16,7 +16,7 @@ from fcis_tf.inference import coco_results
 _logger = logging.getLogger(__name__)
 
 
-def evaluate(predictor, source, config, progress=True):
+def evaluate(predictor, source, config, progress=True, always_voc=False):
     """Finds the instances in every image of a data set and compares them with the ground truth.
 
     An image that cannot be read is left out of both, unless the configuration says `data.strict`.
@@ -26,9 +26,10 @@ def evaluate(predictor, source, config, progress=True):
         source: the data set, from `load_dataset`, not an endless one.
         config: a Config.
         progress: whether to show a progress bar.
+        always_voc: whether to compute VOC's metric for other classes than VOC's twenty too.
 
     Returns:
-        CocoMetrics, with VOC's metric where the classes are VOC's twenty.
+        CocoMetrics, with VOC's metric where the classes are VOC's twenty or `always_voc` asks for it.
 
     Raises:
         UserError: an image cannot be read, and `data.strict` is true or no other image can be read.
@@ -47,7 +48,7 @@ def evaluate(predictor, source, config, progress=True):
         _logger.warning("%s", problems.summary())
         ground_truth = restrict_coco(ground_truth, image_ids)
     metrics = coco_metrics(results, ground_truth)
-    if tuple(source.class_names) != VOC_CLASSES:
+    if tuple(source.class_names) != VOC_CLASSES and not always_voc:
         return metrics
     return metrics._replace(voc=voc_metrics(results, ground_truth))
 

@@ -1,0 +1,153 @@
+"""One result of a table: a row's network of a seed, or its ensemble of all seeds, trained and evaluated."""
+
+import dataclasses
+import gc
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+import keras
+
+from fcis_tf.ablation.layer_factors import without_missing_layers
+from fcis_tf.ablation.step_time import median_step_time
+from fcis_tf.ablation.timed_predictor import TimedPredictor
+from fcis_tf.config import Config
+from fcis_tf.data import load_dataset
+from fcis_tf.errors import UserError
+from fcis_tf.evaluation import evaluate
+from fcis_tf.inference import Predictor
+from fcis_tf.json_file import write_json
+from fcis_tf.model_directory import load_ensemble
+from fcis_tf.training import train
+
+_logger = logging.getLogger(__name__)
+
+# Of the configuration, what changes nothing about a trained network.
+_NOT_TRAINED_WITH = {
+    "inference": True,
+    "data": {"eval"},
+    "training": {"seed", "log_every", "images_every", "checkpoint_every", "keep_checkpoints", "evaluate_every"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A result to be had: what to train, what to evaluate, and where the figures go.
+
+    Attributes:
+        row: the row's name.
+        seeds: a tuple of one seed, or of several for an ensemble of their networks.
+        config: the row's Config, whatever its seed.
+        output: directory of all trials on a data set. Its folder `networks` holds the model directories; trials that
+            train with the same configuration and seed share one.
+        path: of the JSON file of the result.
+    """
+
+    row: str
+    seeds: tuple
+    config: Config
+    output: Path
+    path: Path
+
+    def model_dirs(self):
+        """Returns the model directory of each seed."""
+        values = self.config.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_TRAINED_WITH)
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+        networks = self.output / "networks"
+        return [networks / f"{self.config.model.backbone}-{digest}-seed{seed}" for seed in self.seeds]
+
+    def result(self):
+        """Reads the result.
+
+        Returns:
+            A dict as `run` writes it; None if there is none yet, or only one of another configuration.
+        """
+        try:
+            result = json.loads(self.path.read_text())
+            is_ours = result["asked"] == self._asked()
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return result if is_ours else None
+
+    def run(self, progress=True):
+        """Trains and evaluates, and writes the result; what is done already is not done again.
+
+        Training that was interrupted goes on from its checkpoint, and a trained network is taken as it is.
+
+        Args:
+            progress: whether to show progress bars.
+
+        Returns:
+            A dict: asked, what the result is of; metrics, as metrics.json has them, with VOC's; step; images, their
+            number; seconds_per_image, the median from the photograph to its masks, without the first image;
+            seconds_per_step, see `median_step_time`, None for an ensemble.
+
+        Raises:
+            UserError: see `train` and `load_ensemble`, the result cannot be written.
+            Preempted, KeyboardInterrupt: see `train`.
+        """
+        result = self.result()
+        if result is not None:
+            return result
+        try:
+            for seed, model_dir in zip(self.seeds, self.model_dirs(), strict=True):
+                _train(self._config_of(seed), model_dir, progress)
+            result = self._evaluate(progress)
+        except UserError as error:
+            raise UserError(f"row '{self.row}', {_seeds(self.seeds)}: {error}") from None
+        _make_directory(self.path.parent)
+        write_json(result, self.path)
+        return result
+
+    def _config_of(self, seed):
+        training = self.config.training.model_copy(update={"seed": seed})
+        return self.config.model_copy(update={"training": training})
+
+    def _asked(self):
+        """Returns what determines the result, as JSON has it."""
+        config = self.config.model_dump(mode="json", exclude_defaults=True, exclude={"training": {"seed"}})
+        return {"row": self.row, "seeds": list(self.seeds), "config": config}
+
+    def _evaluate(self, progress):
+        model_dirs = self.model_dirs()
+        _logger.info("evaluating row '%s', %s", self.row, _seeds(self.seeds))
+        ensemble = load_ensemble(model_dirs, self.config)
+        source = load_dataset(self.config.data, "eval")
+        networks = [trained.model for trained in ensemble]
+        # As evaluate.py does it.
+        predictor = TimedPredictor(Predictor(networks, self.config, freeze=len(networks) == 1))
+        metrics = evaluate(predictor, source, self.config, progress, always_voc=True)
+        return {
+            "asked": self._asked(),
+            "networks": [str(model_dir.relative_to(self.output)) for model_dir in model_dirs],
+            "step": ensemble[0].step,
+            "images": len(predictor.seconds),
+            "metrics": metrics.as_json(),
+            "seconds_per_image": predictor.median(),
+            "seconds_per_step": median_step_time(self.config, model_dirs[0]) if len(model_dirs) == 1 else None,
+        }
+
+
+def _train(config, model_dir, progress):
+    config = without_missing_layers(config)
+    _forget_networks()
+    train(config, model_dir, progress=progress)
+    _forget_networks()
+
+
+def _forget_networks():
+    """Frees what Keras keeps: of a table's many networks, one at a time in memory."""
+    keras.backend.clear_session()
+    gc.collect()
+
+
+def _seeds(seeds):
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def _make_directory(path):
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output: cannot make the directory {path}: {error.strerror}") from None
