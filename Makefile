@@ -35,7 +35,7 @@ beam: setup .venv/.beam  ## add Apache Beam to .venv, for batch prediction
 demo: setup  ## train FCIS on scenes of digits, evaluate it, and draw what it finds
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m fcis_tf.demo $(DEMO_DIR)
 
-# A process for each core, as far as memory goes: one takes up to 3 GB. Tests of a file share a process, and so its fixtures.
+# A process for each core, as far as memory goes: one takes up to 4 GB. Tests of a file share a process, and so its fixtures.
 IN_PROCESSES := -n logical --maxprocesses 4 --dist loadfile
 
 test: beam  ## run the tests

@@ -6,15 +6,12 @@ This module needs nothing but Python, so that a program can be stopped while it 
 """
 
 import contextlib
-import logging
 import os
 import signal
 import sys
 
 # Of a run that SIGTERM stopped: the one that Kubeflow leaves to users for "try again" (restartPolicy: ExitCode).
 EXIT_STATUS = 138
-
-_logger = logging.getLogger(__name__)
 
 
 class Preempted(SystemExit):

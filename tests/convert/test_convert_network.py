@@ -195,6 +195,10 @@ def test_files_that_do_not_fit(tmp_path, model):
     assert message(**{"rpn/loc/b": np.zeros(4)}).endswith(expected)
     classes = {"head/cls_seg/W": np.zeros((8 * 2 * SIZE * SIZE, 32, 1, 1))}
     assert message(**classes).endswith("score maps of 7 classes; expected 20 or 80, VOC's or COCO's")
+    chainercv_file(tmp_path / "weights.npz", model)
+    other_system = tiny_config(model=MODEL | {"head": "naive_mnc"})
+    with pytest.raises(UserError, match="a whole FCIS, but model.head is naive_mnc; expected inside_outside"):
+        convert_network("chainercv", tmp_path / "weights.npz", tmp_path / "out", other_system)
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(UserError, match="has no array extractor/conv1/conv/W"):
         convert_network("chainercv", tmp_path / "other.npz", tmp_path / "out", CONFIG)
@@ -203,14 +207,17 @@ def test_files_that_do_not_fit(tmp_path, model):
         convert_network("chainercv", tmp_path / "other.npz", tmp_path / "out", CONFIG)
 
 
-def test_trunk_alone_makes_a_network_for_the_classes_of_the_data(tmp_path):
-    config = tiny_config(model={"backbone": "resnet50", "batch_norm": "frozen"})
+@pytest.mark.parametrize(
+    ("head", "variables", "conv5"), [("inside_outside", 277, "backbone/conv5"), ("mnc", 279, "head/conv5")]
+)
+def test_trunk_alone_makes_a_network_for_the_classes_of_the_data(tmp_path, head, variables, conv5):
+    config = tiny_config(model={"backbone": "resnet50", "batch_norm": "frozen", "head": head})
     network = keras.applications.ResNet50(include_top=False, weights=None)
     network.save_weights(tmp_path / "trunk.weights.h5")
     first, second = convert_network("keras", tmp_path / "trunk.weights.h5", tmp_path / "out", config)
-    assert "10 classes, 265 of whose 277 variables were loaded" in first and "random" in second
+    assert f"10 classes, 265 of whose {variables} variables were loaded" in first and "random" in second
     trained = load_trained(tmp_path / "out")
     assert trained.config.model.stem_padding == "both" and trained.class_names == list("0123456789")
-    variables = {variable.path: variable for variable in trained.model.variables}
-    kernel = variables["fcis/backbone/conv5/block3/c/conv/kernel"]
+    values = {variable.path: variable for variable in trained.model.variables}
+    kernel = values[f"fcis/{conv5}/block3/c/conv/kernel"]
     np.testing.assert_array_equal(kernel, network.get_layer("conv5_block3_3_conv").kernel)
