@@ -16,14 +16,16 @@ def make_network(config, classes, images):
         images: [N, H, W, 3] float32, prepared images, for the statistics.
 
     Returns:
-        An FCIS whose batch normalisation has these images' statistics, and whose score maps have the size that trained
-        ones have.
+        An FCIS whose batch normalisation has these images' statistics, and whose score maps, if its head has them, have
+        the size that trained ones have.
     """
     keras.utils.set_random_seed(0)
     model = build_model(config, classes)
     set_statistics(model, images)
-    score_maps = tf.cast(model.propose(images)["score_maps"], tf.float32)
-    model.head.score_maps.kernel.assign(model.head.score_maps.kernel * 2 / tf.math.reduce_std(score_maps))
+    maps = model.propose(images)
+    if "score_maps" in maps:
+        deviation = tf.math.reduce_std(tf.cast(maps["score_maps"], tf.float32))
+        model.head.score_maps.kernel.assign(model.head.score_maps.kernel * 2 / deviation)
     return model
 
 
