@@ -16,6 +16,7 @@ _NETWORK_KEYS = (
     "head_channels",
     "group_size",
     "pooled_size",
+    "window",
     "box_target_stds",
 )
 

@@ -52,13 +52,15 @@ class ModelConfig(Section):
     # Whether anchors' sides are multiples of whole pixels at scale 1, as in the authors' code.
     round_anchors: bool = False
     rpn_channels: PositiveInt = 512
-    # What answers for the RoIs: FCIS's inside/outside score maps, or another of the systems that the paper compares,
-    # see docs/ablations.md. The keys from here to pooled_size are those of the first two; the others have no use for
-    # them.
-    head: Literal["inside_outside", "separate_maps", "naive_mnc", "mnc"] = "inside_outside"
+    # What answers for the RoIs: FCIS's inside/outside score maps, or another of the systems that the paper compares, see
+    # docs/ablations.md. rfcn finds boxes without masks, instance_fcn masks without classes; they find instances
+    # together. The keys from here to pooled_size mean nothing to naive_mnc and mnc.
+    head: Literal["inside_outside", "separate_maps", "naive_mnc", "mnc", "rfcn", "instance_fcn"] = "inside_outside"
     head_channels: PositiveInt = 1024
     group_size: PositiveInt = 7
     pooled_size: PositiveInt = 21
+    # Side of instance_fcn's sliding windows in pixels of the resized image: its paper's 21 cells of 8 pixels.
+    window: PositiveInt = 168
     # Whether RoIs are rounded to whole pixels before they are pooled, as the authors' operator does it.
     round_rois: bool = True
     # Box targets are divided by these: (dy, dx, dh, dw).

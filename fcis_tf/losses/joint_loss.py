@@ -52,7 +52,7 @@ class JointLoss:
             "rpn_box": loss_terms.mean_where(tf.where(foreground, box_losses, 0.0), drawn),
         }
         correct = (maps["rpn_logits"][..., 1] > maps["rpn_logits"][..., 0]) == foreground
-        return losses, {"rpn": _count(correct, drawn), "rpn_foreground": _count(correct, foreground)}
+        return losses, {"rpn": loss_terms.count(correct, drawn), "rpn_foreground": loss_terms.count(correct, foreground)}
 
     def roi_terms(self, maps, batch, seeds):
         rois, labels, matched = self._rois_to_forward(maps, batch, seeds)
@@ -79,9 +79,9 @@ class JointLoss:
         inside = outputs["mask_logits"][..., 1] > outputs["mask_logits"][..., 0]
         in_foreground = tf.broadcast_to(foreground[..., None, None], tf.shape(masks))
         return losses, {
-            "roi": _count(correct, labels >= 0),
-            "roi_foreground": _count(correct, foreground),
-            "mask_pixels": _count(inside == (masks > 0), in_foreground),
+            "roi": loss_terms.count(correct, labels >= 0),
+            "roi_foreground": loss_terms.count(correct, foreground),
+            "mask_pixels": loss_terms.count(inside == (masks > 0), in_foreground),
         }
 
     def _rois_to_forward(self, maps, batch, seeds):
@@ -91,9 +91,3 @@ class JointLoss:
         if config.selection == "sampled":
             rois, labels, matched = roi_targets.sample_rois(rois, labels, matched, config, seeds)
         return rois, labels, matched
-
-
-def _count(correct, among):
-    """Returns how many of `among` are `correct`, and how many there are, [2] float32."""
-    among = tf.cast(among, tf.float32)
-    return tf.stack([tf.reduce_sum(tf.cast(correct, tf.float32) * among), tf.reduce_sum(among)])

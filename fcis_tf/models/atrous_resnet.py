@@ -77,6 +77,20 @@ class AtrousResNet(keras.Layer):
             if stage.name in frozen_stages:
                 stage.trainable = False
 
+    @classmethod
+    def of_model(cls, config, **kwargs):
+        """Makes the trunk that a ModelConfig describes; kwargs are other arguments."""
+        return cls(
+            config.backbone,
+            frozen_stages=config.frozen_stages,
+            batch_norm=config.batch_norm,
+            batch_norm_momentum=config.batch_norm_momentum,
+            stem_padding=config.stem_padding,
+            rematerialize=config.rematerialize,
+            dtype=config.precision,
+            **kwargs,
+        )
+
     def build(self, images_shape):
         shape = images_shape
         for stage in (self.conv1, *self.stages):

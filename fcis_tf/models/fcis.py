@@ -44,17 +44,7 @@ class FCIS(keras.Model):
         }
         self.box_target_stds = config.box_target_stds
         head = HEADS[config.head]
-        self.backbone = AtrousResNet(
-            config.backbone,
-            frozen_stages=config.frozen_stages,
-            batch_norm=config.batch_norm,
-            batch_norm_momentum=config.batch_norm_momentum,
-            stem_padding=config.stem_padding,
-            rematerialize=config.rematerialize,
-            num_stages=head.trunk_stages,
-            name="backbone",
-            dtype=config.precision,
-        )
+        self.backbone = AtrousResNet.of_model(config, num_stages=head.trunk_stages, name="backbone")
         self.rpn = RegionProposalNetwork(
             len(config.anchor_scales) * len(config.anchor_ratios),
             config.rpn_channels,
