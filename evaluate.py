@@ -6,7 +6,13 @@ import signal
 import sys
 from pathlib import Path
 
-from fcis_tf.command_line import add_model_dir_argument, add_override_argument, run_program, whole_number
+from fcis_tf.command_line import (
+    add_mask_proposals_argument,
+    add_model_dir_argument,
+    add_override_argument,
+    run_program,
+    whole_number,
+)
 from fcis_tf.compatibility import check_same_classes
 from fcis_tf.config import load_config
 from fcis_tf.data import load_dataset
@@ -15,7 +21,7 @@ from fcis_tf.evaluation import evaluate, metrics_table
 from fcis_tf.inference import Predictor
 from fcis_tf.inference.tricks import TRICKS_HELP, tricks_in_use
 from fcis_tf.json_file import write_json
-from fcis_tf.model_directory import load_ensemble
+from fcis_tf.model_directory import load_ensemble, load_mask_proposals
 from fcis_tf.training.watch import watch
 
 
@@ -27,6 +33,7 @@ def parse_arguments():
     )
     parser.add_argument("--config", required=True, type=Path, help="YAML file; its data.eval is evaluated on")
     add_model_dir_argument(parser)
+    add_mask_proposals_argument(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -63,7 +70,8 @@ def main():
 def evaluate_once(arguments, config):
     if arguments.watch_timeout:
         raise UserError("--watch-timeout: needs --watch")
-    ensemble = load_ensemble(arguments.model_dir, config)
+    ensemble = load_ensemble(arguments.model_dir, config, arguments.mask_proposals)
+    mask_proposals = load_mask_proposals(arguments.mask_proposals) if arguments.mask_proposals else None
     first_dir, first = arguments.model_dir[0], ensemble[0]
     source = load_dataset(config.data, "eval")
     check_same_classes(source.class_names, "data.eval", first.class_names, f"the network in {first_dir}")
@@ -74,9 +82,13 @@ def evaluate_once(arguments, config):
         raise UserError(f"--out {out}: there is no directory {out.parent}")
 
     # Of several networks the weights could be more than a graph can hold as constants, 2 GB.
-    predictor = Predictor([trained.model for trained in ensemble], config, freeze=len(ensemble) == 1)
+    networks = [trained.model for trained in ensemble]
+    predictor = Predictor(networks, config, freeze=len(networks) == 1, mask_proposals=mask_proposals)
     metrics = evaluate(predictor, source, config)
-    networks = [f"{path}, step {trained.step}" for path, trained in zip(arguments.model_dir, ensemble, strict=True)]
+    parts = zip(arguments.model_dir, ensemble, strict=True)
+    if mask_proposals:
+        parts = [*parts, (arguments.mask_proposals, mask_proposals)]
+    networks = [f"{path}, step {trained.step}" for path, trained in parts]
     with_tricks = f", with {', '.join(tricks)}" if tricks else ""
     print(f"{', and '.join(networks)}, on data.eval of {arguments.config}{with_tricks}\n\n{metrics_table(metrics)}")
     write_json(metrics.as_json(), out)
@@ -84,8 +96,8 @@ def evaluate_once(arguments, config):
 
 def watch_training(arguments, config):
     model_dir, *others = arguments.model_dir
-    if others:
-        raise UserError("--watch: follows one training run, name one --model-dir")
+    if others or arguments.mask_proposals:
+        raise UserError("--watch: follows one training run, name one --model-dir and no --mask-proposals")
     if arguments.out:
         raise UserError(f"--out {arguments.out}: --watch writes metrics.json in the model directory, leave out --out")
     # As the shell reports it; the first process of a container would not even notice without a handler.

@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from fcis_tf.command_line import add_override_argument, run_program, whole_number
+from fcis_tf.compatibility import check_finds_instances
 from fcis_tf.errors import UserError
 from fcis_tf.export import MAX_SIDE, ServingOptions, check_destination, export_savedmodel
 from fcis_tf.inference.tricks import tricks_in_use
@@ -68,6 +69,7 @@ def main():
             f"{arguments.model_dir}: a served network goes without {', '.join(tricks_in_use(config.inference))}; "
             "switch it off with --override"
         )
+    check_finds_instances(config, arguments.model_dir)
     trained = load_trained(arguments.model_dir, config)
 
     options = ServingOptions(

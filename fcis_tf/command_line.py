@@ -69,6 +69,17 @@ def add_model_dir_argument(parser):
     )
 
 
+def add_mask_proposals_argument(parser):
+    """Adds --mask-proposals, which names the InstanceFCN whose masks an R-FCN classifies."""
+    parser.add_argument(
+        "--mask-proposals",
+        type=Path,
+        metavar="DIR",
+        help="where --model-dir holds an R-FCN, which has no masks: directory of the InstanceFCN that proposes them, "
+        "see docs/ablations.md",
+    )
+
+
 def whole_number(low, high):
     """Returns a type of an argument: a whole number from `low` to `high`."""
 

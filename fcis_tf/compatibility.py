@@ -47,6 +47,40 @@ def with_network_of(config, trained_config):
     return config.model_copy(update={"model": config.model.model_copy(update=network)})
 
 
+def finds_instances(model_config):
+    """Returns whether a network finds instances by itself; R-FCN and InstanceFCN do so only together."""
+    return model_config.head not in ("rfcn", "instance_fcn")
+
+
+def check_finds_instances(config, model_dir, mask_proposals=None):
+    """Checks that a network finds instances, by itself or together with one that proposes masks.
+
+    Args:
+        config: the Config of the network.
+        model_dir: its model directory, for the message.
+        mask_proposals: the directory of an InstanceFCN, or None.
+
+    Raises:
+        UserError: it does not.
+    """
+    head = config.model.head
+    if head == "instance_fcn":
+        raise UserError(
+            f"--model-dir {model_dir}: holds an InstanceFCN, whose masks have no classes; name that of an R-FCN, and "
+            "this one as --mask-proposals"
+        )
+    if head == "rfcn" and mask_proposals is None:
+        raise UserError(
+            f"--model-dir {model_dir}: holds an R-FCN, which has no masks; name an InstanceFCN's directory as "
+            "--mask-proposals with evaluate.py or predict.py"
+        )
+    if head != "rfcn" and mask_proposals is not None:
+        raise UserError(
+            f"--mask-proposals {mask_proposals}: only R-FCN classifies the masks of another network, but model.head is "
+            f"{head} in {model_dir}"
+        )
+
+
 def check_same_mask_size(config, model_dir, other_config, other_dir):
     """Checks that the masks of two networks have the same number of cells, as those that are averaged must.
 

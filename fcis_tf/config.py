@@ -52,8 +52,8 @@ class ModelConfig(Section):
     # Whether anchors' sides are multiples of whole pixels at scale 1, as in the authors' code.
     round_anchors: bool = False
     rpn_channels: PositiveInt = 512
-    # What answers for the RoIs: FCIS's inside/outside score maps, or another of the systems that the paper compares, see
-    # docs/ablations.md. rfcn finds boxes without masks, instance_fcn masks without classes; they find instances
+    # What answers for the RoIs: FCIS's inside/outside score maps, or another of the systems that the paper compares,
+    # see docs/ablations.md. rfcn finds boxes without masks, instance_fcn masks without classes; they find instances
     # together. The keys from here to pooled_size mean nothing to naive_mnc and mnc.
     head: Literal["inside_outside", "separate_maps", "naive_mnc", "mnc", "rfcn", "instance_fcn"] = "inside_outside"
     head_channels: PositiveInt = 1024

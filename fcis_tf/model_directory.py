@@ -8,11 +8,17 @@ import keras
 import tensorflow as tf
 
 from fcis_tf.checkpoints import CheckpointWriter, find_checkpoint, has_checkpoints, restore
-from fcis_tf.compatibility import check_same_classes, check_same_mask_size, check_same_model, with_network_of
+from fcis_tf.compatibility import (
+    check_finds_instances,
+    check_same_classes,
+    check_same_mask_size,
+    check_same_model,
+    with_network_of,
+)
 from fcis_tf.config import Config, load_config, save_config
 from fcis_tf.errors import UserError
 from fcis_tf.json_file import write_json
-from fcis_tf.models import FCIS
+from fcis_tf.models import FCIS, InstanceFCN
 
 CONFIG_FILE = "config.yaml"
 CLASSES_FILE = "classes.json"
@@ -23,14 +29,14 @@ class TrainedModel:
     """A network with its weights and all that is needed to use it.
 
     Attributes:
-        model: FCIS.
+        model: FCIS or InstanceFCN.
         config: the Config to use it with; that which it was trained with, unless another was asked for.
         class_names: of labels 1 to C.
         category_ids: of labels 1 to C, in the annotations that it was trained on.
         step: the training step that the weights are from.
     """
 
-    model: FCIS
+    model: FCIS | InstanceFCN
     config: Config
     class_names: list
     category_ids: list
@@ -38,13 +44,16 @@ class TrainedModel:
 
 
 def build_model(config, num_classes):
-    """Makes an FCIS with all its variables created, at random.
+    """Makes an FCIS, or an InstanceFCN, with all its variables created, at random.
 
     Args:
         config: a Config.
-        num_classes: C, without the background.
+        num_classes: C, without the background; InstanceFCN knows none.
     """
-    model = FCIS(config.model, num_classes, name="fcis")
+    if config.model.head == "instance_fcn":
+        model = InstanceFCN(config.model, name="fcis")
+    else:
+        model = FCIS(config.model, num_classes, name="fcis")
     model(tf.zeros([1, 64, 64, 3]))
     return model
 
@@ -170,7 +179,7 @@ def load_trained(model_dir, config=None):
     return TrainedModel(model, config, names, category_ids, int(step.numpy()))
 
 
-def load_ensemble(model_dirs, config):
+def load_ensemble(model_dirs, config, mask_proposals=None):
     """Loads the newest weights of one model directory or of several, to be used together.
 
     Of several each network is built as its own directory says, whatever `config` says of it; the rest of the section
@@ -179,6 +188,7 @@ def load_ensemble(model_dirs, config):
     Args:
         model_dirs: a list of directories that train.py wrote.
         config: the Config to use the networks with. For a single directory it has to describe its network.
+        mask_proposals: a directory with the InstanceFCN whose masks an R-FCN classifies, or None.
 
     Returns:
         A list of TrainedModel.
@@ -187,9 +197,11 @@ def load_ensemble(model_dirs, config):
         UserError: a directory comes twice, something is missing, damaged, or does not fit together; the message names
             it.
     """
+    trained_configs = [read_config(model_dir) for model_dir in model_dirs]
+    for model_dir, trained_config in zip(model_dirs, trained_configs, strict=True):
+        check_finds_instances(trained_config, model_dir, mask_proposals)
     if len(model_dirs) == 1:
         return [load_trained(model_dirs[0], config)]
-    trained_configs = [read_config(model_dir) for model_dir in model_dirs]
     first_dir, first_config = model_dirs[0], trained_configs[0]
     first_names, _ = read_classes(Path(first_dir))
     resolved = [Path(model_dir).resolve() for model_dir in model_dirs]
@@ -203,3 +215,24 @@ def load_ensemble(model_dirs, config):
         load_trained(model_dir, with_network_of(config, trained_config))
         for model_dir, trained_config in zip(model_dirs, trained_configs, strict=True)
     ]
+
+
+def load_mask_proposals(model_dir):
+    """Loads the newest weights of an InstanceFCN, to be used as it was trained.
+
+    Args:
+        model_dir: a directory that train.py wrote.
+
+    Returns:
+        A TrainedModel.
+
+    Raises:
+        UserError: see `load_trained`; or it holds another network.
+    """
+    trained = load_trained(model_dir)
+    if trained.config.model.head != "instance_fcn":
+        raise UserError(
+            f"--mask-proposals {model_dir}: expected a network with model.head: instance_fcn, found "
+            f"{trained.config.model.head}"
+        )
+    return trained

@@ -4,17 +4,20 @@ import tensorflow as tf
 
 from fcis_tf.data import pad_image, prepare_image
 from fcis_tf.inference.detect import detect
+from fcis_tf.inference.mask_proposals import score_mask_proposals
 from fcis_tf.inference.score_regions import score_regions
 from fcis_tf.inference.score_regions_in_views import score_regions_in_views
 
 
-def find_detections(models, images, config):
+def find_detections(models, images, config, mask_proposals=None):
     """Finds the detections in images of one size.
 
     Args:
         models: FCIS, or a list of them, an ensemble: of the same classes and the same P.
         images: [N, H, W, 3] uint8, RGB.
         config: a Config; its sections `data` and `inference` say how images are prepared and detections selected.
+        mask_proposals: what has an InstanceFCN, `model`, and its Config, `config`, where the network is R-FCN; else
+            None.
 
     Returns:
         What `detect` returns, in pixels of the images as they are given.
@@ -23,7 +26,9 @@ def find_detections(models, images, config):
     inference = config.inference
 
     def find(prepared, sizes):
-        if len(models) > 1 or inference.test_scales or inference.horizontal_flip:
+        if mask_proposals:
+            regions = score_mask_proposals(mask_proposals, models[0], images, config)
+        elif len(models) > 1 or inference.test_scales or inference.horizontal_flip:
             regions = score_regions_in_views(models, images, config)
         else:
             regions = score_regions(models[0], pad_image(prepared), sizes, inference.second_pass)

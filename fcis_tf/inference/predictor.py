@@ -19,7 +19,7 @@ class Predictor:
         print([trained.class_names[label - 1] for label in instances.classes])
     """
 
-    def __init__(self, models, config, freeze=False):
+    def __init__(self, models, config, freeze=False, mask_proposals=None):
         """Makes a predictor; its graph is compiled with the first image.
 
         Args:
@@ -28,10 +28,12 @@ class Predictor:
             freeze: whether to take the weights as they are at the first image, for ever. Every image is then faster,
                 and the first one slower: worth it for some dozens of images. Without it, a network that is still
                 trained is used as it is at each image.
+            mask_proposals: a TrainedModel, the InstanceFCN whose masks an R-FCN classifies; None for other networks.
         """
         self._models = models if isinstance(models, (list, tuple)) else [models]
         self._config = config
         self._freeze = freeze
+        self._mask_proposals = mask_proposals
 
     def predict(self, image):
         """Finds the instances in one image.
@@ -61,7 +63,8 @@ class Predictor:
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
     def _predict(self, image):
-        with frozen_weights(*self._models) if self._freeze else contextlib.nullcontext():
-            batch = find_detections(self._models, image[None], self._config)
+        proposers = [self._mask_proposals.model] if self._mask_proposals else []
+        with frozen_weights(*self._models, *proposers) if self._freeze else contextlib.nullcontext():
+            batch = find_detections(self._models, image[None], self._config, self._mask_proposals)
         detections = {name: values[0] for name, values in batch.items()}
         return render_instances(detections, tf.shape(image)[:2], self._config.inference)

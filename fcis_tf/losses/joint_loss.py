@@ -52,7 +52,10 @@ class JointLoss:
             "rpn_box": loss_terms.mean_where(tf.where(foreground, box_losses, 0.0), drawn),
         }
         correct = (maps["rpn_logits"][..., 1] > maps["rpn_logits"][..., 0]) == foreground
-        return losses, {"rpn": loss_terms.count(correct, drawn), "rpn_foreground": loss_terms.count(correct, foreground)}
+        return losses, {
+            "rpn": loss_terms.count(correct, drawn),
+            "rpn_foreground": loss_terms.count(correct, foreground),
+        }
 
     def roi_terms(self, maps, batch, seeds):
         rois, labels, matched = self._rois_to_forward(maps, batch, seeds)

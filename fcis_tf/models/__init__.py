@@ -8,4 +8,12 @@ from fcis_tf.models.instance_fcn import InstanceFCN
 from fcis_tf.models.proposal_layer import ProposalLayer
 from fcis_tf.models.region_proposal_network import RegionProposalNetwork
 
-__all__ = ["FCIS", "HEADS", "AtrousResNet", "InsideOutsideHead", "InstanceFCN", "ProposalLayer", "RegionProposalNetwork"]
+__all__ = [
+    "FCIS",
+    "HEADS",
+    "AtrousResNet",
+    "InsideOutsideHead",
+    "InstanceFCN",
+    "ProposalLayer",
+    "RegionProposalNetwork",
+]

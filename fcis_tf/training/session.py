@@ -13,7 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from fcis_tf.checkpoints import CheckpointWriter, find_checkpoint, remove_leftovers, restore
-from fcis_tf.compatibility import check_same_classes
+from fcis_tf.compatibility import check_same_classes, finds_instances
 from fcis_tf.config import config_as_yaml
 from fcis_tf.convert.initialization import initialize
 from fcis_tf.data import load_dataset, training_batches
@@ -58,7 +58,8 @@ def train(config, model_dir, resume=True, progress=True, data_service=None, prof
         profile: (first, end), the steps to record for TensorBoard, see `Profile`; None for none.
 
     Returns:
-        CocoMetrics of the evaluation after the last step; None if `training.evaluate_every` says never.
+        CocoMetrics of the evaluation after the last step; None if `training.evaluate_every` says never, or if the
+        network finds no instances by itself.
 
     Raises:
         UserError: the data or the model directory does not fit, the loss is no longer finite, or the disk is full.
@@ -85,7 +86,9 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
     check_same_classes(evaluation_source.class_names, "data.eval", source.class_names, "data.train")
     check_before_training(model_dir, config, source, resume)
 
-    if writes:
+    # R-FCN and InstanceFCN find none but together, when both are trained.
+    evaluates = training.evaluate_every is not None and finds_instances(config.model)
+    if writes and config.model.head != "instance_fcn":
         log_memory_estimate(config, len(source.class_names), images_at_once, training.accumulation_steps)
     keras.utils.set_random_seed(training.seed)
     if training.deterministic:
@@ -127,7 +130,7 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
             )
         evaluator = Evaluator(Predictor(model, config), evaluation_source, config)
         actions = []
-        if writes:
+        if writes and finds_instances(config.model):
             detector = Detector(model, config.inference)
             actions.append(PictureWriter(model, detector, evaluation_source, config, model_dir, step))
         controller = orbit.Controller(
@@ -145,7 +148,7 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
             current = int(step.numpy())
             is_last = current == training.steps
             is_due = is_last or _is_multiple(current, training.evaluate_every) and current != evaluated
-            if is_due and training.evaluate_every is not None:
+            if is_due and evaluates:
                 controller.evaluate()
                 if writes:
                     checkpoints.wait()

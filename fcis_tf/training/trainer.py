@@ -9,7 +9,8 @@ import orbit
 import tensorflow as tf
 
 from fcis_tf.errors import UserError
-from fcis_tf.losses import JointLoss
+from fcis_tf.losses import InstanceFCNLoss, JointLoss
+from fcis_tf.models import InstanceFCN
 from fcis_tf.training.gradient_accumulation import GradientSums
 from fcis_tf.training.loss_scale import SMALLEST
 from fcis_tf.training.profile import Profile
@@ -32,7 +33,7 @@ class Trainer(orbit.AbstractTrainer):
     Its loss is the mean over the images of all of these, so that it does not matter on how many replicas they are.
 
     Args:
-        model: an `FCIS`.
+        model: an `FCIS` or an `InstanceFCN`.
         optimizer: a `fcis_tf.training.optimizer.Optimizer` of the model's trainable variables.
         batches: endless data set of training batches (see `fcis_tf.data`), from the current step on, distributed by the
             strategy.
@@ -55,7 +56,7 @@ class Trainer(orbit.AbstractTrainer):
         self.optimizer = optimizer
         self.global_step = global_step
         self._strategy = tf.distribute.get_strategy()
-        self._loss = JointLoss(model, config)
+        self._loss = (InstanceFCNLoss if isinstance(model, InstanceFCN) else JointLoss)(model, config)
         self._config = config
         self._batches = iter(batches)
         self._bar = bar

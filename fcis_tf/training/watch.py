@@ -9,7 +9,7 @@ import orbit
 import tensorflow as tf
 
 from fcis_tf.checkpoints import copy_checkpoint, damage, restore
-from fcis_tf.compatibility import check_same_classes, check_same_model
+from fcis_tf.compatibility import check_finds_instances, check_same_classes, check_same_model
 from fcis_tf.disk_errors import disk_errors
 from fcis_tf.errors import UserError
 from fcis_tf.inference import Predictor
@@ -47,7 +47,9 @@ def watch(model_dir, config, source, timeout=None):
     model_dir, evaluation = Path(model_dir), None
     _logger.info("waiting for checkpoints in %s", model_dir)
     for newest in tf.train.checkpoints_iterator(str(model_dir), timeout=timeout):
-        check_same_model(config, read_config(model_dir), model_dir)
+        trained_config = read_config(model_dir)
+        check_same_model(config, trained_config, model_dir)
+        check_finds_instances(trained_config, model_dir)
         with disk_errors(model_dir), _held(Path(newest)) as path:
             if path is None:
                 continue
