@@ -116,19 +116,20 @@ def save_network(model, model_dir):
         checkpoints.save()
 
 
-def read_config(model_dir, overrides=()):
+def read_config(model_dir, overrides=(), option="--model-dir"):
     """Reads the Config that the network of a model directory was trained with.
 
     Args:
         model_dir: a directory that train.py wrote.
         overrides: of single values, as `load_config` takes them.
+        option: which option of the command line named the directory, for the message.
 
     Raises:
         UserError: there is no such directory, or no configuration that can be read; the message names it.
     """
     model_dir = Path(model_dir)
     if not model_dir.is_dir():
-        raise UserError(f"--model-dir {model_dir}: no such directory; train.py makes one")
+        raise UserError(f"{option} {model_dir}: no such directory; train.py makes one")
     return load_config(model_dir / CONFIG_FILE, overrides)
 
 
@@ -152,12 +153,13 @@ def read_classes(model_dir):
         raise UserError(f"{path}: missing or damaged; train.py writes it beside the checkpoints") from None
 
 
-def load_trained(model_dir, config=None):
+def load_trained(model_dir, config=None, option="--model-dir"):
     """Loads the newest weights of a model directory that are whole, see `find_checkpoint`.
 
     Args:
         model_dir: a directory that train.py wrote.
         config: the Config to use the network with; None for that which it was trained with.
+        option: which option of the command line named the directory, for the message.
 
     Returns:
         A TrainedModel.
@@ -166,13 +168,13 @@ def load_trained(model_dir, config=None):
         UserError: something is missing, damaged, or does not fit together; the message names it.
     """
     model_dir = Path(model_dir)
-    trained_config = read_config(model_dir)
+    trained_config = read_config(model_dir, option=option)
     config = config or trained_config
     check_same_model(config, trained_config, model_dir)
     names, category_ids = read_classes(model_dir)
     path = find_checkpoint(model_dir)
     if path is None:
-        raise UserError(f"--model-dir {model_dir}: no checkpoint there yet; train.py writes them")
+        raise UserError(f"{option} {model_dir}: no checkpoint there yet; train.py writes them")
     model = build_model(config, len(names))
     step = tf.Variable(0, dtype=tf.int64)
     restore(path, model, step)
@@ -217,11 +219,12 @@ def load_ensemble(model_dirs, config, mask_proposals=None):
     ]
 
 
-def load_mask_proposals(model_dir):
-    """Loads the newest weights of an InstanceFCN, to be used as it was trained.
+def load_mask_proposals(model_dir, config=None):
+    """Loads the newest weights of an InstanceFCN.
 
     Args:
         model_dir: a directory that train.py wrote.
+        config: the Config to use it with; None for that which it was trained with.
 
     Returns:
         A TrainedModel.
@@ -229,10 +232,7 @@ def load_mask_proposals(model_dir):
     Raises:
         UserError: see `load_trained`; or it holds another network.
     """
-    trained = load_trained(model_dir)
-    if trained.config.model.head != "instance_fcn":
-        raise UserError(
-            f"--mask-proposals {model_dir}: expected a network with model.head: instance_fcn, found "
-            f"{trained.config.model.head}"
-        )
-    return trained
+    head = read_config(model_dir, option="--mask-proposals").model.head
+    if head != "instance_fcn":
+        raise UserError(f"--mask-proposals {model_dir}: expected a network with model.head: instance_fcn, found {head}")
+    return load_trained(model_dir, config, option="--mask-proposals")

@@ -78,12 +78,12 @@ def _wanted_rows(comparison, names):
     return [name for name in known if names is None or name in names]
 
 
-def _trials(row, config, arguments, output):
+def _trials(row, configs, arguments, output):
     """Returns the Trials of a row: one a seed, or one of all seeds."""
     groups = [arguments.seeds] if row.ensemble else [(seed,) for seed in arguments.seeds]
     directory = output / f"table{arguments.table}" / file_name(row.name)
     return [
-        Trial(row.name, seeds, config, output, directory / f"seed{'-'.join(map(str, seeds))}.json") for seeds in groups
+        Trial(row.name, seeds, *configs, output, directory / f"seed{'-'.join(map(str, seeds))}.json") for seeds in groups
     ]
 
 

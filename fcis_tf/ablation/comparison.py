@@ -3,11 +3,12 @@
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import pydantic
 from pydantic import Field
 
-from fcis_tf.config import Section, load_config, read_yaml
+from fcis_tf.config import Config, Section, load_config, read_yaml
 from fcis_tf.errors import UserError
 
 CONFIGS = Path("configs")
@@ -19,6 +20,8 @@ _COMPARED_KEYS = {
     3: ("model.backbone",),
     4: ("inference", "data.train_scales", "data.crop_size"),
 }
+# What the network that proposes a row's masks may set besides: its pyramid of images.
+_PYRAMID_KEYS = ("data.train_scales", "data.crop_size", "inference.test_scales")
 TABLES = tuple(_COMPARED_KEYS)
 
 
@@ -42,12 +45,34 @@ class Row(Section):
     overrides: dict[str, object] = {}
     # More of them, for one data set.
     overrides_for: dict[str, dict[str, object]] = {}
+    # Of the network that proposes its masks, where that is another one: values by keys, and more of them for one data
+    # set.
+    mask_proposals: dict[str, object] | None = None
+    mask_proposals_for: dict[str, dict[str, object]] = {}
     # Whether the networks of all seeds are used together.
     ensemble: bool = False
 
     def overrides_on(self, dataset):
         """Returns {key: value}, all that the row sets on a data set."""
         return self.overrides | self.overrides_for.get(dataset, {})
+
+    def mask_proposals_on(self, dataset):
+        """Returns {key: value}, all that it sets of the network that proposes masks; None if there is no such one."""
+        if self.mask_proposals is None:
+            return None
+        return self.mask_proposals | self.mask_proposals_for.get(dataset, {})
+
+
+class RowConfigs(NamedTuple):
+    """The configurations of a row's networks.
+
+    Attributes:
+        network: Config of that which finds instances, or the classes of masks.
+        mask_proposals: Config of that which proposes the masks; None if it is the same.
+    """
+
+    network: Config
+    mask_proposals: Config | None
 
 
 class Comparison(Section):
@@ -91,16 +116,21 @@ def read_comparison(number):
         raise UserError(f"{path}: " + "; ".join(problems)) from None
     compared = _COMPARED_KEYS[number]
     for row in comparison.rows:
-        for dataset, keys in {None: row.overrides, **row.overrides_for}.items():
-            if dataset not in (None, *DATASETS):
-                raise UserError(f"{path}: row '{row.name}': overrides_for: no data set is called {dataset}")
-            for key in keys:
-                if not any(_is_within(key, section) for section in compared):
-                    raise UserError(
-                        f"{path}: row '{row.name}': {key}: has to be the same for all rows; those of table {number} "
-                        f"may set {', '.join(compared)}"
-                    )
+        where = f"{path}: row '{row.name}'"
+        _check_row(f"{where}: overrides", row.overrides, row.overrides_for, compared)
+        of_mask_proposals = row.mask_proposals or {}, row.mask_proposals_for
+        _check_row(f"{where}: mask_proposals", *of_mask_proposals, (*compared, *_PYRAMID_KEYS))
     return comparison
+
+
+def _check_row(where, overrides, overrides_for, allowed):
+    """Checks that a row's values, for all data sets and for single ones, are those that it may set."""
+    for dataset, keys in {None: overrides, **overrides_for}.items():
+        if dataset not in (None, *DATASETS):
+            raise UserError(f"{where}_for: no data set is called {dataset}")
+        for key in keys:
+            if not any(_is_within(key, section) for section in allowed):
+                raise UserError(f"{where}: {key}: has to be the same for all rows; expected {', '.join(allowed)}")
 
 
 def comparison_path(number):
@@ -123,7 +153,7 @@ def row_configs(number, comparison, dataset, overrides=()):
         overrides: of all rows, as `load_config` takes them; none of what a row sets, and not of the seed.
 
     Returns:
-        {name of a row: Config}, in the table's order.
+        {name of a row: RowConfigs}, in the table's order.
 
     Raises:
         UserError: a file, key or value is wrong.
@@ -135,13 +165,21 @@ def row_configs(number, comparison, dataset, overrides=()):
     load_config(base_path(dataset), common)
     configs = {}
     for row in comparison.rows:
-        # JSON is YAML.
-        own = [f"{key}={json.dumps(value)}" for key, value in row.overrides_on(dataset).items()]
         try:
-            configs[row.name] = load_config(base_path(dataset), [*common, *own])
+            configs[row.name] = RowConfigs(
+                *(_load(dataset, common, own) for own in (row.overrides_on(dataset), row.mask_proposals_on(dataset)))
+            )
         except UserError as error:
             raise UserError(f"{comparison_path(number)}: row '{row.name}': {error}") from None
     return configs
+
+
+def _load(dataset, common, own):
+    """Loads a data set's configuration with common overrides and {key: value} of a row; None if the row has None."""
+    if own is None:
+        return None
+    # JSON is YAML.
+    return load_config(base_path(dataset), [*common, *(f"{key}={json.dumps(value)}" for key, value in own.items())])
 
 
 def _check_common(override, comparison, dataset):
@@ -150,7 +188,7 @@ def _check_common(override, comparison, dataset):
     if _overlap(key, "training.seed"):
         raise UserError(f"--override {override}: the seeds are those of --seeds")
     for row in comparison.rows:
-        for own in row.overrides_on(dataset):
+        for own in (*row.overrides_on(dataset), *(row.mask_proposals_on(dataset) or {})):
             if _overlap(key, own):
                 raise UserError(f"--override {override}: row '{row.name}' sets {own}; it cannot be the same for all")
 

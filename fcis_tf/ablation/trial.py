@@ -18,7 +18,7 @@ from fcis_tf.errors import UserError
 from fcis_tf.evaluation import evaluate
 from fcis_tf.inference import Predictor
 from fcis_tf.json_file import write_json
-from fcis_tf.model_directory import load_ensemble
+from fcis_tf.model_directory import load_ensemble, load_mask_proposals
 from fcis_tf.training import train
 
 _logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class Trial:
         row: the row's name.
         seeds: a tuple of one seed, or of several for an ensemble of their networks.
         config: the row's Config, whatever its seed.
+        mask_proposals: Config of the network that proposes the masks, of the same seed; None if it is the same one.
         output: directory of all trials on a data set. Its folder `networks` holds the model directories; trials that
             train with the same configuration and seed share one.
         path: of the JSON file of the result.
@@ -47,15 +48,18 @@ class Trial:
     row: str
     seeds: tuple
     config: Config
+    mask_proposals: Config | None
     output: Path
     path: Path
 
     def model_dirs(self):
         """Returns the model directory of each seed."""
-        values = self.config.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_TRAINED_WITH)
+        return [self._model_dir(self.config, seed) for seed in self.seeds]
+
+    def _model_dir(self, config, seed):
+        values = config.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_TRAINED_WITH)
         digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
-        networks = self.output / "networks"
-        return [networks / f"{self.config.model.backbone}-{digest}-seed{seed}" for seed in self.seeds]
+        return self.output / "networks" / f"{config.model.backbone}-{digest}-seed{seed}"
 
     def result(self):
         """Reads the result.
@@ -81,7 +85,7 @@ class Trial:
         Returns:
             A dict: asked, what the result is of; metrics, as metrics.json has them, with VOC's; step; images, their
             number; seconds_per_image, the median from the photograph to its masks, without the first image;
-            seconds_per_step, see `median_step_time`, None for an ensemble.
+            seconds_per_step, see `median_step_time`, of a row of two networks the sum; None for an ensemble.
 
         Raises:
             UserError: see `train` and `load_ensemble`, the result cannot be written.
@@ -91,8 +95,9 @@ class Trial:
         if result is not None:
             return result
         try:
-            for seed, model_dir in zip(self.seeds, self.model_dirs(), strict=True):
-                _train(self._config_of(seed), model_dir, progress)
+            for config in self._configs():
+                for seed in self.seeds:
+                    _train(_with_seed(config, seed), self._model_dir(config, seed), progress)
             result = self._evaluate(progress)
         except UserError as error:
             raise UserError(f"row '{self.row}', {_seeds(self.seeds)}: {error}") from None
@@ -100,33 +105,50 @@ class Trial:
         write_json(result, self.path)
         return result
 
-    def _config_of(self, seed):
-        training = self.config.training.model_copy(update={"seed": seed})
-        return self.config.model_copy(update={"training": training})
+    def _configs(self):
+        return [self.config, self.mask_proposals] if self.mask_proposals else [self.config]
 
     def _asked(self):
         """Returns what determines the result, as JSON has it."""
-        config = self.config.model_dump(mode="json", exclude_defaults=True, exclude={"training": {"seed"}})
-        return {"row": self.row, "seeds": list(self.seeds), "config": config}
+        values = [
+            config.model_dump(mode="json", exclude_defaults=True, exclude={"training": {"seed"}})
+            for config in self._configs()
+        ]
+        configs = dict(zip(("config", "mask_proposals"), values, strict=False))
+        return {"row": self.row, "seeds": list(self.seeds), **configs}
 
     def _evaluate(self, progress):
-        model_dirs = self.model_dirs()
+        model_dirs, proposers_dir = self.model_dirs(), None
+        if self.mask_proposals:
+            proposers_dir = self._model_dir(self.mask_proposals, self.seeds[0])
         _logger.info("evaluating row '%s', %s", self.row, _seeds(self.seeds))
-        ensemble = load_ensemble(model_dirs, self.config)
+        ensemble = load_ensemble(model_dirs, self.config, proposers_dir)
+        mask_proposals = load_mask_proposals(proposers_dir, self.mask_proposals) if proposers_dir else None
         source = load_dataset(self.config.data, "eval")
         networks = [trained.model for trained in ensemble]
         # As evaluate.py does it.
-        predictor = TimedPredictor(Predictor(networks, self.config, freeze=len(networks) == 1))
+        freeze = len(networks) == 1
+        predictor = TimedPredictor(Predictor(networks, self.config, freeze=freeze, mask_proposals=mask_proposals))
         metrics = evaluate(predictor, source, self.config, progress, always_voc=True)
+        used = [self._model_dir(config, seed) for config in self._configs() for seed in self.seeds]
         return {
             "asked": self._asked(),
-            "networks": [str(model_dir.relative_to(self.output)) for model_dir in model_dirs],
+            "networks": [str(model_dir.relative_to(self.output)) for model_dir in used],
             "step": ensemble[0].step,
             "images": len(predictor.seconds),
             "metrics": metrics.as_json(),
             "seconds_per_image": predictor.median(),
-            "seconds_per_step": median_step_time(self.config, model_dirs[0]) if len(model_dirs) == 1 else None,
+            "seconds_per_step": self._seconds_per_step() if len(self.seeds) == 1 else None,
         }
+
+    def _seconds_per_step(self):
+        """Returns the sum over the row's networks; None if one is not known."""
+        times = [median_step_time(config, self._model_dir(config, self.seeds[0])) for config in self._configs()]
+        return None if None in times else sum(times)
+
+
+def _with_seed(config, seed):
+    return config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
 
 
 def _train(config, model_dir, progress):
