@@ -82,9 +82,9 @@ def _trials(row, configs, arguments, output):
     """Returns the Trials of a row: one a seed, or one of all seeds."""
     groups = [arguments.seeds] if row.ensemble else [(seed,) for seed in arguments.seeds]
     directory = output / f"table{arguments.table}" / file_name(row.name)
-    return [
-        Trial(row.name, seeds, *configs, output, directory / f"seed{'-'.join(map(str, seeds))}.json") for seeds in groups
-    ]
+    paths = [directory / f"seed{'-'.join(map(str, seeds))}.json" for seeds in groups]
+    return [Trial(row.name, seeds, *configs, output, path) for seeds, path in zip(groups, paths, strict=True)]
+
 
 
 def _write(comparison, trials, arguments, output):
