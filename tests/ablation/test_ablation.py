@@ -69,10 +69,13 @@ def made_up(monkeypatch):
         model_dir.mkdir(parents=True, exist_ok=True)
         (model_dir / "seed").write_text(str(config.training.seed))
 
-    def load_ensemble(model_dirs, config):
+    def load_ensemble(model_dirs, config, mask_proposals):
         seeds = tuple(int((model_dir / "seed").read_text()) for model_dir in model_dirs)
         made_up.calls.append(("evaluate", *seeds))
         return [SimpleNamespace(model=(seed, config.model.group_size), step=4) for seed in seeds]
+
+    def load_mask_proposals(model_dir, config):
+        made_up.calls.append(("masks", int((model_dir / "seed").read_text()), config.model.window))
 
     def evaluate(predictor, source, config, progress, always_voc):
         assert always_voc
@@ -83,7 +86,7 @@ def made_up(monkeypatch):
         return CocoMetrics({"segm": {"AP": half}, "bbox": {}}, {}, {"mAP50": half, "mAP70": more})
 
     class Predictor:
-        def __init__(self, networks, config, freeze):
+        def __init__(self, networks, config, freeze, mask_proposals):
             self.networks = networks
 
         def predict(self, image):
@@ -96,6 +99,7 @@ def made_up(monkeypatch):
     monkeypatch.setattr(layer_factors, "build_model", build_model)
     monkeypatch.setattr(trial, "train", train)
     monkeypatch.setattr(trial, "load_ensemble", load_ensemble)
+    monkeypatch.setattr(trial, "load_mask_proposals", load_mask_proposals)
     monkeypatch.setattr(trial, "evaluate", evaluate)
     monkeypatch.setattr(trial, "Predictor", Predictor)
     monkeypatch.setattr(trial, "median_step_time", lambda config, model_dir: 0.5)
@@ -212,11 +216,29 @@ def test_rows_that_train_alike_share_networks_and_an_ensemble_takes_all(folder, 
     assert together["seeds"] == "2 together" and together["mAP^r 0.5"] == "50.0" and together["s / step"] == "-"
 
 
+def test_a_row_of_two_networks(folder, run, made_up):
+    scales = {"digits": {"data.train_scales": [40, 64]}}
+    proposals = {"model.head": "instance_fcn", "model.window": 99}
+    row = {"name": "a", "overrides": {"model.head": "rfcn"}}
+    write(folder, 1, [{**row, "mask_proposals": proposals, "mask_proposals_for": scales}])
+    assert run("--seeds", "4") == 0
+    assert made_up.calls == [("train", 4, 3), ("train", 4, 3), ("evaluate", 4), ("masks", 4, 99)]
+    result = json.loads(Path("out/table1/a/seed4.json").read_text())
+    assert len(set(result["networks"])) == 2 and result["seconds_per_step"] == 1.0
+    made_up.calls.clear()
+    assert run("--seeds", "4") == 0 and not made_up.calls
+    # Another pyramid is another network, but the R-FCN stays.
+    write(folder, 1, [{**row, "mask_proposals": proposals}])
+    assert run("--seeds", "4") == 0
+    assert len(list(Path("out/networks").iterdir())) == 3
+
+
 BAD_TABLES = {
-    "data": ([{"name": "a", "overrides": {"data.short_side": 100}}], "row 'a': data.short_side"),
-    "training": ([{"name": "a", "overrides": {"training.steps": 100}}], "row 'a': training.steps"),
-    "for one data set": ([{"name": "a", "overrides_for": {"coco": {"training.steps": 1}}}], "row 'a': training.steps"),
+    "data": ([{"name": "a", "overrides": {"data.short_side": 100}}], "row 'a': overrides: data.short_side"),
+    "training": ([{"name": "a", "overrides": {"training.steps": 100}}], "row 'a': overrides: training.steps"),
+    "for one data set": ([{"name": "a", "overrides_for": {"coco": {"training.steps": 1}}}], "row 'a': overrides: training.steps"),
     "other data set": ([{"name": "a", "overrides_for": {"cocoa": {}}}], "row 'a': overrides_for: no data set"),
+    "masks' training": ([{"name": "a", "mask_proposals": {"training.steps": 9}}], "row 'a': mask_proposals: training.st"),
     "unknown key": (
         [{"name": "a", "overrides": {"model.group_sise": 1}}],
         "row 'a': configs/digits.yaml: model.group_si",
@@ -280,5 +302,5 @@ def test_the_papers_tables_fit_every_data_set(number, dataset, monkeypatch):
     comparison = read_comparison(number)
     configs = row_configs(number, comparison, dataset)
     # No two rows of a table are the same, an ensemble aside.
-    different = [configs[row.name].model_dump_json() for row in comparison.rows if not row.ensemble]
+    different = [configs[row.name].network.model_dump_json() for row in comparison.rows if not row.ensemble]
     assert len(set(different)) == len(different) > 2

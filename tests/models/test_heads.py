@@ -22,8 +22,9 @@ SYSTEMS = {
     "separate_maps": {"head": "separate_maps"},
     "naive_mnc": {"head": "naive_mnc"},
     "mnc": {"head": "mnc"},
+    "rfcn": {"head": "rfcn"},
 }
-MASKS = {"naive_mnc": 28, "mnc": 28}
+MASKS = {"naive_mnc": 28, "mnc": 28, "rfcn": 0}
 ROIS = np.float32([[0, 0, 63, 50], [10, 20, 80, 95], [5, 6, 40, 80], [30, 30, 34, 33]])
 IMAGES = np.int32([1, 0, 1, 0])
 LABELS = np.int32([1, 3, 2, 3])
@@ -64,19 +65,23 @@ def sizes(group_size, pooled_size):
 
 def test_separate_maps_by_a_slow_reading():
     rng = np.random.default_rng(0)
-    depths = {"class_maps": CLASSES + 1, "mask_maps": CLASSES, "box_maps": 4}
+    depths = {"score_maps_of_classes": CLASSES + 1, "score_maps_of_masks": CLASSES, "box_maps": 4}
     maps = {name: rng.normal(size=(2, 6, 7, K * K * depth)).astype(np.float32) for name, depth in depths.items()}
     head = head_of("separate_maps")
     class_logits, mask_logits, box_offsets = head.assemble_indexed(maps, ROIS, IMAGES, LABELS)
 
-    classes = slow.ps_roi_pool(maps["class_maps"], ROIS, IMAGES, **sizes(K, K)).mean(axis=(1, 2))
-    masks = slow.ps_roi_pool(maps["mask_maps"], ROIS, IMAGES, **sizes(K, P))
+    classes = slow.ps_roi_pool(maps["score_maps_of_classes"], ROIS, IMAGES, **sizes(K, K)).mean(axis=(1, 2))
+    masks = slow.ps_roi_pool(maps["score_maps_of_masks"], ROIS, IMAGES, **sizes(K, P))
     boxes = slow.ps_roi_pool(maps["box_maps"], ROIS, IMAGES, **sizes(K, P)).mean(axis=(1, 2))
     own = np.stack([masks[i, :, :, label - 1] for i, label in enumerate(LABELS)])
     np.testing.assert_allclose(class_logits, classes, atol=1e-5)
     np.testing.assert_allclose(mask_logits[..., 1], own, atol=1e-5)
     assert not mask_logits[..., 0].numpy().any()
     np.testing.assert_allclose(box_offsets, boxes, atol=1e-5)
+    of_rfcn = head_of("rfcn").assemble_indexed(maps, ROIS, IMAGES)
+    np.testing.assert_array_equal(of_rfcn[0], class_logits)
+    np.testing.assert_array_equal(of_rfcn[2], box_offsets)
+    assert of_rfcn[1].shape == (4, 0, 0, 2)
 
     _, of_best, _ = head.assemble_indexed(maps, ROIS, IMAGES)
     best = classes[:, 1:].argmax(axis=1)
@@ -173,7 +178,7 @@ def test_a_few_steps_lower_the_loss_and_gradients_reach_everything(system):
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         totals.append(float(total))
     assert np.isfinite(totals).all() and totals[-1] < 0.8 * totals[0]
-    for term in ("roi_class", "roi_mask"):
+    for term in ("roi_class", "roi_mask") if model.head.mask_size else ("roi_class",):
         assert tf.reduce_mean(losses[term]) < tf.reduce_mean(first[term])
 
 
@@ -215,7 +220,7 @@ def test_all_of_the_trunk_is_found_wherever_it_works(system):
 def test_memory_is_foretold(system):
     name, config, _ = system
     estimate, _ = estimate_memory(config, CLASSES, 2)
-    has_score_maps = name in ("inside_outside", "translation_invariant", "separate_maps")
+    has_score_maps = name in ("inside_outside", "translation_invariant", "separate_maps", "rfcn")
     assert estimate.peak > estimate.weights > 40e6
     # Their gradient may be gone at the fullest moment.
     assert has_score_maps or not estimate.score_maps
