@@ -236,9 +236,12 @@ def test_a_row_of_two_networks(folder, run, made_up):
 BAD_TABLES = {
     "data": ([{"name": "a", "overrides": {"data.short_side": 100}}], "row 'a': overrides: data.short_side"),
     "training": ([{"name": "a", "overrides": {"training.steps": 100}}], "row 'a': overrides: training.steps"),
-    "for one data set": ([{"name": "a", "overrides_for": {"coco": {"training.steps": 1}}}], "row 'a': overrides: training.steps"),
+    "for one data set": (
+        [{"name": "a", "overrides_for": {"coco": {"training.steps": 1}}}],
+        "row 'a': overrides: training.steps",
+    ),
     "other data set": ([{"name": "a", "overrides_for": {"cocoa": {}}}], "row 'a': overrides_for: no data set"),
-    "masks' training": ([{"name": "a", "mask_proposals": {"training.steps": 9}}], "row 'a': mask_proposals: training.st"),
+    "masks": ([{"name": "a", "mask_proposals": {"training.steps": 9}}], "row 'a': mask_proposals: training.steps"),
     "unknown key": (
         [{"name": "a", "overrides": {"model.group_sise": 1}}],
         "row 'a': configs/digits.yaml: model.group_si",
