@@ -86,7 +86,6 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
     check_same_classes(evaluation_source.class_names, "data.eval", source.class_names, "data.train")
     check_before_training(model_dir, config, source, resume)
 
-    # R-FCN and InstanceFCN find none but together, when both are trained.
     evaluates = training.evaluate_every is not None and finds_instances(config.model)
     if writes and config.model.head != "instance_fcn":
         log_memory_estimate(config, len(source.class_names), images_at_once, training.accumulation_steps)
@@ -112,6 +111,8 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
         remove_leftovers(model_dir)
     steps = f"from step {first_step} to {training.steps}"
     _logger.info("training in %s, %s; watch it with: tensorboard --logdir %s", model_dir, steps, model_dir)
+    if training.evaluate_every is not None and not evaluates:
+        _logger.info("without evaluation: R-FCN and InstanceFCN find instances together, evaluate.py takes both")
     if strategy.num_replicas_in_sync > 1:
         _logger.info("devices: %d, images at once on each: %d", strategy.num_replicas_in_sync, images_at_once)
     skipped_images = SkippedImages(source)
