@@ -77,7 +77,7 @@ def test_predict_takes_both(folder, run, tmp_path):
 
 @pytest.mark.parametrize("name", ["rfcn", "proposer"])
 def test_neither_is_exported(folder, run, tmp_path, capsys, name):
-    assert run("export_savedmodel.py", "--model-dir", folder / name, "--out", tmp_path / "model") == 2
+    assert run("export_savedmodel.py", "--model-dir", folder / name, "--out", tmp_path / "1") == 2
     error = capsys.readouterr().err
     assert str(folder / name) in error and "masks" in error and error.count("\n") == 1
-    assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "1").exists()
