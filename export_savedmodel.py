@@ -64,12 +64,12 @@ def main():
         raise UserError(f"--native-ops: these operators cannot be used, since {reason_for_absence()}")
     overrides = [f"inference.score_threshold={arguments.min_score}", *arguments.override]
     config = read_config(arguments.model_dir, overrides)
+    check_finds_instances(config, arguments.model_dir)
     if tricks_in_use(config.inference):
         raise UserError(
             f"{arguments.model_dir}: a served network goes without {', '.join(tricks_in_use(config.inference))}; "
             "switch it off with --override"
         )
-    check_finds_instances(config, arguments.model_dir)
     trained = load_trained(arguments.model_dir, config)
 
     options = ServingOptions(
