@@ -81,6 +81,24 @@ def check_finds_instances(config, model_dir, mask_proposals=None):
         )
 
 
+def check_plain_use(inference_config, num_networks, mask_proposals):
+    """Checks that masks are to be classified by one network that sees each image once, as it is.
+
+    Args:
+        inference_config: an InferenceConfig.
+        num_networks: how many are to classify them.
+        mask_proposals: the directory of the InstanceFCN that proposes them, for the message.
+
+    Raises:
+        UserError: they are not.
+    """
+    if num_networks > 1 or inference_config.test_scales or inference_config.horizontal_flip:
+        raise UserError(
+            f"--mask-proposals {mask_proposals}: expected one R-FCN, without inference.test_scales and "
+            "inference.horizontal_flip; the pyramid of the proposals is that of their own configuration"
+        )
+
+
 def check_same_mask_size(config, model_dir, other_config, other_dir):
     """Checks that the masks of two networks have the same number of cells, as those that are averaged must.
 

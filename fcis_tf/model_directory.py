@@ -10,6 +10,7 @@ import tensorflow as tf
 from fcis_tf.checkpoints import CheckpointWriter, find_checkpoint, has_checkpoints, restore
 from fcis_tf.compatibility import (
     check_finds_instances,
+    check_plain_use,
     check_same_classes,
     check_same_mask_size,
     check_same_model,
@@ -202,6 +203,8 @@ def load_ensemble(model_dirs, config, mask_proposals=None):
     trained_configs = [read_config(model_dir) for model_dir in model_dirs]
     for model_dir, trained_config in zip(model_dirs, trained_configs, strict=True):
         check_finds_instances(trained_config, model_dir, mask_proposals)
+    if mask_proposals is not None:
+        check_plain_use(config.inference, len(model_dirs), mask_proposals)
     if len(model_dirs) == 1:
         return [load_trained(model_dirs[0], config)]
     first_dir, first_config = model_dirs[0], trained_configs[0]

@@ -150,5 +150,10 @@ def test_what_finds_no_instances_is_refused(folders):
         load_ensemble([folders.inside_outside], config_of("inside_outside"), folders.instance_fcn)
     with pytest.raises(UserError, match="^--mask-proposals .*: expected .*instance_fcn, found rfcn"):
         load_mask_proposals(folders.rfcn)
+    for tricks in ({"horizontal_flip": True}, {"test_scales": [64, 96]}):
+        with pytest.raises(UserError, match="^--mask-proposals .*: expected one R-FCN, without"):
+            load_ensemble([folders.rfcn], config_of("rfcn", inference=tricks), folders.instance_fcn)
+    with pytest.raises(UserError, match="^--mask-proposals .*: expected one R-FCN, without"):
+        load_ensemble([folders.rfcn] * 2, config, folders.instance_fcn)
     with pytest.raises(UserError, match="^--mask-proposals .*: no such directory"):
         load_mask_proposals(folders.rfcn / "missing")
