@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from fcis_tf.ablation.comparison import DATASETS, TABLES, base_path, file_name, read_comparison, row_configs
+from fcis_tf.ablation.examples import save_examples
 from fcis_tf.ablation.markdown import markdown_table
 from fcis_tf.ablation.plot import save_plot
 from fcis_tf.ablation.trial import Trial
@@ -62,7 +63,7 @@ def main():
 
     for name in wanted:
         for trial in trials[name]:
-            if trial.result() is not None:
+            if trial.is_done():
                 continue
             _logger.info("\nrow '%s', seeds: %s", name, ", ".join(map(str, trial.seeds)))
             trial.run()
@@ -88,7 +89,7 @@ def _trials(row, configs, arguments, output):
 
 
 def _write(comparison, trials, arguments, output):
-    """Writes the table and the plot as far as there are results; returns the table."""
+    """Writes the table, the plot and the pictures as far as there are results; returns the table."""
     results = {
         name: [result for result in (trial.result() for trial in of_row) if result] for name, of_row in trials.items()
     }
@@ -97,7 +98,12 @@ def _write(comparison, trials, arguments, output):
     path = output / f"table{arguments.table}.md"
     write_text(text, path)
     save_plot(comparison, results, arguments.dataset, path.with_suffix(".png"))
-    return f"{text}\nin {path}, plotted in {path.with_suffix('.png')}"
+    examples = path.with_name(f"{path.stem}_examples.png")
+    # Of each row those of its first seed.
+    drawings = {name: trial.drawing() for name, (trial, *_) in trials.items() if trial.drawing().exists()}
+    if drawings:
+        save_examples(drawings, examples)
+    return f"{text}\nin {path}, plotted in {path.with_suffix('.png')}; what the networks find: {examples}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One result of a table: a row's network of a seed, or its ensemble of all seeds, trained and evaluated."""
+"""One result of a table: a row's network of a seed, or its ensemble of all seeds, trained, evaluated and looked at."""
 
 import dataclasses
 import gc
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 
+from fcis_tf.ablation.examples import draw_examples, save_picture
 from fcis_tf.ablation.layer_factors import without_missing_layers
 from fcis_tf.ablation.step_time import median_step_time
 from fcis_tf.ablation.timed_predictor import TimedPredictor
@@ -42,7 +43,7 @@ class Trial:
         mask_proposals: Config of the network that proposes the masks, of the same seed; None if it is the same one.
         output: directory of all trials on a data set. Its folder `networks` holds the model directories; trials that
             train with the same configuration and seed share one.
-        path: of the JSON file of the result.
+        path: of the JSON file of the result; beside it is a picture of the first images, see `drawing`.
     """
 
     row: str
@@ -74,8 +75,16 @@ class Trial:
             return None
         return result if is_ours else None
 
+    def drawing(self):
+        """Returns the path of the picture of what is found in the first images."""
+        return self.path.with_suffix(".png")
+
+    def is_done(self):
+        """Returns whether there are both the result and the picture."""
+        return self.result() is not None and self.drawing().exists()
+
     def run(self, progress=True):
-        """Trains and evaluates, and writes the result; what is done already is not done again.
+        """Trains and evaluates, and writes the result and the picture; what is done already is not done again.
 
         Training that was interrupted goes on from its checkpoint, and a trained network is taken as it is.
 
@@ -92,17 +101,20 @@ class Trial:
             Preempted, KeyboardInterrupt: see `train`.
         """
         result = self.result()
-        if result is not None:
+        if self.is_done():
             return result
         try:
             for config in self._configs():
                 for seed in self.seeds:
                     _train(_with_seed(config, seed), self._model_dir(config, seed), progress)
-            result = self._evaluate(progress)
+            predictor, source, step = self._load()
+            _make_directory(self.path.parent)
+            if result is None:
+                result = self._evaluate(predictor, source, step, progress)
+                write_json(result, self.path)
+            save_picture(draw_examples(predictor, source), self.drawing())
         except UserError as error:
             raise UserError(f"row '{self.row}', {_seeds(self.seeds)}: {error}") from None
-        _make_directory(self.path.parent)
-        write_json(result, self.path)
         return result
 
     def _configs(self):
@@ -117,24 +129,27 @@ class Trial:
         configs = dict(zip(("config", "mask_proposals"), values, strict=False))
         return {"row": self.row, "seeds": list(self.seeds), **configs}
 
-    def _evaluate(self, progress):
+    def _load(self):
+        """Returns a Predictor of the networks, the data set to evaluate on, and the step that the weights are from."""
         model_dirs, proposers_dir = self.model_dirs(), None
         if self.mask_proposals:
             proposers_dir = self._model_dir(self.mask_proposals, self.seeds[0])
-        _logger.info("evaluating row '%s', %s", self.row, _seeds(self.seeds))
         ensemble = load_ensemble(model_dirs, self.config, proposers_dir)
         mask_proposals = load_mask_proposals(proposers_dir, self.mask_proposals) if proposers_dir else None
-        source = load_dataset(self.config.data, "eval")
         networks = [trained.model for trained in ensemble]
         # As evaluate.py does it.
-        freeze = len(networks) == 1
-        predictor = TimedPredictor(Predictor(networks, self.config, freeze=freeze, mask_proposals=mask_proposals))
+        predictor = Predictor(networks, self.config, freeze=len(networks) == 1, mask_proposals=mask_proposals)
+        return predictor, load_dataset(self.config.data, "eval"), ensemble[0].step
+
+    def _evaluate(self, predictor, source, step, progress):
+        _logger.info("evaluating row '%s', %s", self.row, _seeds(self.seeds))
+        predictor = TimedPredictor(predictor)
         metrics = evaluate(predictor, source, self.config, progress, always_voc=True)
         used = [self._model_dir(config, seed) for config in self._configs() for seed in self.seeds]
         return {
             "asked": self._asked(),
             "networks": [str(model_dir.relative_to(self.output)) for model_dir in used],
-            "step": ensemble[0].step,
+            "step": step,
             "images": len(predictor.seconds),
             "metrics": metrics.as_json(),
             "seconds_per_image": predictor.median(),

@@ -16,6 +16,7 @@ from fcis_tf.ablation import layer_factors, trial
 from fcis_tf.ablation.comparison import DATASETS, TABLES, read_comparison, row_configs
 from fcis_tf.ablation.summary import Summary
 from fcis_tf.evaluation import CocoMetrics
+from fcis_tf.inference import Instances
 from tests.tiny_config import tiny_values
 
 ROWS = [
@@ -59,7 +60,7 @@ def run(monkeypatch):
 @pytest.fixture
 def made_up(monkeypatch):
     """Training and evaluation that take no time; `calls` has what was done, `accuracies` what comes out next."""
-    made_up = SimpleNamespace(calls=[], accuracies={}, layers=["reduce"], multipliers=[])
+    made_up = SimpleNamespace(calls=[], images=[], accuracies={}, layers=["reduce"], multipliers=[])
 
     def train(config, model_dir, progress):
         made_up.calls.append(("train", config.training.seed, config.model.group_size))
@@ -90,7 +91,8 @@ def made_up(monkeypatch):
             self.networks = networks
 
         def predict(self, image):
-            pass
+            made_up.images.append(image)
+            return Instances(np.zeros([0, 4]), np.zeros(0, int), np.zeros(0), np.zeros([0, 64, 96], bool))
 
     def build_model(config, num_classes):
         variables = [SimpleNamespace(path=f"fcis/head/{layer}/kernel") for layer in made_up.layers]
@@ -124,12 +126,15 @@ def test_trains_and_evaluates_once(folder, run):
     assert 0 <= float(fcis["mAP^r 0.5"]) <= 100 and 0 <= float(fcis["mAP^r 0.7"]) <= 100
     assert float(fcis["s / image"]) > 0 and float(fcis["s / step"]) > 0
     assert np.asarray(Image.open("out/table1.png").convert("L")).std() > 10
+    # The two scenes of the evaluation set, beside each other and with the row's name.
+    drawing, page = Image.open("out/table1/fcis/seed3.png"), Image.open("out/table1_examples.png")
+    assert drawing.size == (2 * 330, 220) and page.width >= 2 * 330 and page.height > 220
     result = json.loads(Path("out/table1/fcis/seed3.json").read_text())
     assert result["step"] == 4 and result["images"] == 2
     config = yaml.safe_load((Path("out") / result["networks"][0] / "config.yaml").read_text())
     assert config["training"]["seed"] == 3 and config["model"]["group_size"] == 3
 
-    written = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*") if not path.match("table1.*")}
+    written = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*") if not path.match("table1*.*")}
     assert run("--seeds", "3", "--rows", "FCIS") == 0
     assert written == {path: path.stat().st_mtime_ns for path in written} and rows == table()
 
@@ -153,6 +158,16 @@ def test_mean_and_spread_over_seeds(folder, run, made_up):
     assert invariant["mAP^r 0.5"] == f"41.7 ± {25 / math.sqrt(3):.1f}" and invariant["mAP^r 0.7"] == "25.0 ± 0.0"
     assert fcis["s / step"] == "0.500 ± 0.000" and fcis["seeds"] == "3"
     assert fcis["paper: mAP^r 0.5"] == "65.7" and invariant["paper: mAP^r 0.5"] == "52.5"
+
+
+def test_a_missing_picture_is_drawn_without_another_evaluation(folder, run, made_up):
+    assert run("--seeds", "0", "--rows", "FCIS") == 0
+    Path("out/table1/fcis/seed0.png").unlink()
+    made_up.calls.clear()
+    made_up.images.clear()
+    assert run("--seeds", "0", "--rows", "FCIS") == 0
+    # Nothing but the two scenes to draw.
+    assert len(made_up.images) == 2 and Path("out/table1/fcis/seed0.png").exists()
 
 
 def test_one_seed_has_no_spread():
@@ -185,7 +200,7 @@ def test_learning_rate_factors_of_layers_that_are_not_there_are_left_out(folder,
 @pytest.mark.parametrize("content", ["{", "[1]", '{"asked": 3}'])
 def test_a_damaged_result_is_made_again(folder, run, made_up, content):
     assert run("--seeds", "0") == 0
-    (path,) = Path("out/table1/fcis").iterdir()
+    path = Path("out/table1/fcis/seed0.json")
     whole = path.read_text()
     path.write_text(content)
     made_up.calls.clear()
@@ -293,7 +308,7 @@ def test_an_ensemble_needs_several_seeds(folder, run, made_up, capsys):
 def test_an_output_that_is_a_file_is_one_line(folder, run, made_up, monkeypatch, capsys):
     (folder / "out").write_text("")
     monkeypatch.setattr(trial, "train", lambda *arguments, **options: None)
-    monkeypatch.setattr(trial.Trial, "_evaluate", lambda *arguments: {})
+    monkeypatch.setattr(trial.Trial, "_load", lambda trial: (None, None, 0))
     assert run("--seeds", "0") == 2
     assert "--output: cannot make the directory" in capsys.readouterr().err.splitlines()[-1]
 

@@ -158,7 +158,7 @@ def compare(one, other):
 
 
 def main():
-    fcis.AtrousResNet = lambda *arguments, **options: Trunk()
+    fcis.AtrousResNet = SimpleNamespace(of_model=lambda *arguments, **options: Trunk())
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * IMAGES)
     mirrored, one_device = make_strategy("mirrored"), make_strategy("one_device")
