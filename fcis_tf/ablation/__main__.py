@@ -100,7 +100,7 @@ def _write(comparison, trials, arguments, output):
     save_plot(comparison, results, arguments.dataset, path.with_suffix(".png"))
     examples = path.with_name(f"{path.stem}_examples.png")
     # Of each row those of its first seed.
-    drawings = {name: trial.drawing() for name, (trial, *_) in trials.items() if trial.drawing().exists()}
+    drawings = {name: trial.drawing() for name, (trial, *_) in trials.items() if trial.is_done()}
     if drawings:
         save_examples(drawings, examples)
     return f"{text}\nin {path}, plotted in {path.with_suffix('.png')}; what the networks find: {examples}"

@@ -109,10 +109,11 @@ class Trial:
                     _train(_with_seed(config, seed), self._model_dir(config, seed), progress)
             predictor, source, step = self._load()
             _make_directory(self.path.parent)
+            save_picture(draw_examples(predictor, source), self.drawing())
             if result is None:
                 result = self._evaluate(predictor, source, step, progress)
+                # Last of all, so that no picture of another configuration is taken for its own.
                 write_json(result, self.path)
-            save_picture(draw_examples(predictor, source), self.drawing())
         except UserError as error:
             raise UserError(f"row '{self.row}', {_seeds(self.seeds)}: {error}") from None
         return result

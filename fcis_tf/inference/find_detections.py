@@ -27,7 +27,7 @@ def find_detections(models, images, config, mask_proposals=None):
 
     def find(prepared, sizes):
         if mask_proposals:
-            regions = score_mask_proposals(mask_proposals, models[0], images, config)
+            regions = score_mask_proposals(mask_proposals, models[0], images, prepared, sizes)
         elif len(models) > 1 or inference.test_scales or inference.horizontal_flip:
             regions = score_regions_in_views(models, images, config)
         else:

@@ -6,21 +6,19 @@ from fcis_tf import boxes as box_ops
 from fcis_tf.data import pad_image, prepare_image
 
 
-def score_mask_proposals(proposer, classifier, images, config):
+def score_mask_proposals(proposer, classifier, images, prepared, sizes):
     """Finds masks with one network and their classes with the other; both see the photographs, and share nothing.
 
     Args:
         proposer: what has an InstanceFCN, `model`, and the Config to use it with, `config`; see `propose_masks`.
         classifier: FCIS with the head of R-FCN, which scores the masks' boxes.
         images: [N, H, W, 3] uint8, RGB.
-        config: the Config to use the classifier with.
+        prepared: [N, h, w, 3] float32, the same as `prepare_image` makes them for the classifier.
+        sizes: [N, 2] int32, (h, w).
 
     Returns:
-        What `score_regions` returns, in pixels of the images that `prepare_image` makes with `config.data`. The regions
-        are tight around their masks.
+        What `score_regions` returns, in pixels of `prepared`. The regions are tight around their masks.
     """
-    prepared, _ = prepare_image(images, config.data.short_side, config.data.long_side)
-    sizes = _sizes(prepared)
     proposals = propose_masks(proposer.model, images, proposer.config, sizes[0])
     rois = box_ops.clip(proposals["boxes"], sizes)
     scored = classifier.assemble(classifier.compute_maps(pad_image(prepared)), rois)
