@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from fcis_tf.disk_errors import disk_errors
 from fcis_tf.errors import UserError
-from fcis_tf.text_file import write_text
+from fcis_tf.whole_file import write_text
 
 _logger = logging.getLogger(__name__)
 

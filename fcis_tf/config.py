@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from fcis_tf.errors import UserError
-from fcis_tf.text_file import write_text
+from fcis_tf.whole_file import write_text
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 # What TensorFlow's and NumPy's generators all take.

@@ -2,7 +2,7 @@
 
 import json
 
-from fcis_tf.text_file import write_text
+from fcis_tf.whole_file import write_text
 
 
 def write_json(value, path):

@@ -1,8 +1,5 @@
 """export_savedmodel.py from the command line, with a stand-in for the trained network."""
 
-import runpy
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +8,6 @@ import yaml
 
 from tests.inference.quarter_model import QuarterModel
 from tests.tiny_config import tiny_values
-
-PROGRAM = Path(__file__).parents[1] / "export_savedmodel.py"
 
 
 @pytest.fixture
@@ -29,23 +24,10 @@ def model_dir(tmp_path, monkeypatch):
     return path
 
 
-@pytest.fixture
-def run(monkeypatch):
-    """Runs the program and returns its exit status, 0 for success."""
-
-    def run_program(*arguments):
-        monkeypatch.setattr(sys, "argv", ["export_savedmodel.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            runpy.run_path(str(PROGRAM), run_name="__main__")
-        return exit_.value.code or 0
-
-    return run_program
-
-
 def test_exports_a_model_and_says_how_to_serve_it(run, model_dir, tmp_path, capsys):
     out = tmp_path / "fcis" / "12"
     arguments = "--mask-size", "7", "--min-score", "0.25", "--override", "inference.max_detections=5"
-    assert run("--model-dir", model_dir, "--out", out, *arguments) == 0
+    assert run("export_savedmodel.py", "--model-dir", model_dir, "--out", out, *arguments) == 0
     output = capsys.readouterr().out
     for text in ("serving_default", "serve_tensor", "7 x 7", f"-v {out.parent}:/models/fcis", "serving.client"):
         assert text in output
@@ -73,7 +55,7 @@ def test_exports_a_model_and_says_how_to_serve_it(run, model_dir, tmp_path, caps
     ],
 )
 def test_wrong_arguments_are_one_line_and_write_nothing(run, model_dir, tmp_path, capsys, arguments, message):
-    assert run("--model-dir", model_dir, "--out", tmp_path / "fcis" / "1", *arguments) == 2
+    assert run("export_savedmodel.py", "--model-dir", model_dir, "--out", tmp_path / "fcis" / "1", *arguments) == 2
     error = capsys.readouterr().err
     # argparse shows the usage before its line.
     assert message in error.splitlines()[-1] and "Traceback" not in error
@@ -83,7 +65,7 @@ def test_wrong_arguments_are_one_line_and_write_nothing(run, model_dir, tmp_path
 def test_a_version_that_is_there_is_not_replaced(run, model_dir, tmp_path, capsys):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").touch()
-    assert run("--model-dir", model_dir, "--out", tmp_path / "1") == 2
+    assert run("export_savedmodel.py", "--model-dir", model_dir, "--out", tmp_path / "1") == 2
     error = capsys.readouterr().err
     assert "already there; name another version" in error and error.count("\n") == 1
     assert [path.name for path in (tmp_path / "1").iterdir()] == ["saved_model.pb"]
@@ -91,5 +73,5 @@ def test_a_version_that_is_there_is_not_replaced(run, model_dir, tmp_path, capsy
 
 def test_native_operators_must_be_there(run, model_dir, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("fcis_tf.ops.native.reason_for_absence", lambda: "they were not built")
-    assert run("--model-dir", model_dir, "--out", tmp_path / "1", "--native-ops") == 2
+    assert run("export_savedmodel.py", "--model-dir", model_dir, "--out", tmp_path / "1", "--native-ops") == 2
     assert "--native-ops: these operators cannot be used, since they were not built" in capsys.readouterr().err

@@ -2,9 +2,6 @@
 
 import json
 import math
-import runpy
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +11,6 @@ from PIL import Image
 from fcis_tf.training import train
 from tests.tiny_config import tiny_config, tiny_values
 
-ROOT = Path(__file__).parents[1]
 NETWORK = {"batch_norm": "trained", "frozen_stages": []}
 PYRAMID = {"data": {"train_scales": [48, 80], "crop_size": 64}, "inference": {"test_scales": [48, 80]}}
 TRAINING = {"steps": 3, "log_every": 1, "learning_rate": {"values": [1e-3], "boundaries": [], "multipliers": {}}}
@@ -31,17 +27,6 @@ def folder(tmp_path_factory):
     proposer = tiny_config(model=model, training=TRAINING, **PYRAMID)
     assert train(proposer, folder / "proposer", progress=False) is None
     return folder
-
-
-@pytest.fixture
-def run(monkeypatch):
-    def run_program(program, *arguments):
-        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            runpy.run_path(str(ROOT / program), run_name="__main__")
-        return exit_.value.code or 0
-
-    return run_program
 
 
 def test_training_leaves_a_network_and_no_metrics(folder):

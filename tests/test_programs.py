@@ -2,11 +2,8 @@
 
 import json
 import os
-import runpy
 import signal
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -26,7 +23,6 @@ from tests.inference.quarter_model import QuarterModel
 from tests.inference.random_networks import random_network
 from tests.tiny_config import tiny_config
 
-ROOT = Path(__file__).parents[1]
 SCENES = {"format": "digits", "split": "eval", "scenes": 2, "height": 64, "width": 96}
 VALUES = {"data": {"train": SCENES, "eval": SCENES, "short_side": 64, "long_side": 96}}
 
@@ -68,19 +64,6 @@ def model_dir(tmp_path, config_path, monkeypatch):
     )
     monkeypatch.setattr("fcis_tf.model_directory.load_trained", lambda path, config: trained)
     return path
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """Runs a program and returns its exit status, 0 for success."""
-
-    def run_program(program, *arguments):
-        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            runpy.run_path(str(ROOT / program), run_name="__main__")
-        return exit_.value.code or 0
-
-    return run_program
 
 
 def test_evaluate_prints_and_writes_the_metrics(run, config_path, model_dir, capsys):

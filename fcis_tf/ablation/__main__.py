@@ -11,7 +11,7 @@ from fcis_tf.ablation.plot import save_plot
 from fcis_tf.ablation.trial import Trial
 from fcis_tf.command_line import add_override_argument, run_program
 from fcis_tf.errors import UserError
-from fcis_tf.text_file import write_text
+from fcis_tf.whole_file import write_text
 
 _logger = logging.getLogger(__name__)
 

@@ -5,8 +5,7 @@ import tensorflow as tf
 from PIL import Image
 
 from fcis_tf.errors import UserError
-from fcis_tf.visualization import draw_instances
-from fcis_tf.visualization.lay_out_page import lay_out_page
+from fcis_tf.visualization import draw_instances, lay_out_page, write_picture
 
 IMAGES = 4
 MIN_SCORE = 0.5
@@ -39,27 +38,9 @@ def save_examples(drawings, path):
     """
     try:
         pictures = [np.asarray(Image.open(drawing).convert("RGB")) for drawing in drawings.values()]
-        save_picture(lay_out_page(pictures, list(drawings), width=1), path)
     except OSError as error:
         raise UserError(f"{path}: cannot be made of the rows' pictures: {error}") from None
-
-
-def save_picture(picture, path):
-    """Writes a PNG file whole, or not at all.
-
-    Args:
-        picture: [H, W, 3] uint8.
-        path: of the file.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        Image.fromarray(picture).save(partial, format="png")
-        partial.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write this file: {error.strerror or error}") from None
+    write_picture(lay_out_page(pictures, list(drawings), width=1), path)
 
 
 def _draw(image, predictor, source):

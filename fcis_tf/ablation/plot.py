@@ -1,14 +1,12 @@
 """A table as a plot."""
 
-import os
-
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fcis_tf.ablation.summary import TIME_COLUMNS, accuracy_columns, summarize
-from fcis_tf.errors import UserError
+from fcis_tf.visualization import write_picture
 
 _COLORS = "viridis"
 
@@ -29,8 +27,8 @@ def save_plot(comparison, results, dataset, path):
     """
     names = [row.name for row in comparison.rows]
     summaries = [summarize(results.get(name, []), dataset) for name in names]
-    figure = Figure(figsize=(13, 1.6 + 0.6 * len(names)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(13, 1.6 + 0.6 * len(names)), dpi=110, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(1, 3, sharey=True, width_ratios=(2, 1, 1))
     _bars(panels[0], summaries, list(accuracy_columns(dataset)))
     panels[0].set(xlabel="masks, %", yticks=range(len(names)), yticklabels=names)
@@ -40,12 +38,8 @@ def save_plot(comparison, results, dataset, path):
         _bars(panel, summaries, [heading])
         panel.set(xlabel=heading)
     figure.suptitle(f"{comparison.title}: {dataset}")
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        figure.savefig(partial, format="png", dpi=110)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write this file: {error.strerror or error}") from None
+    canvas.draw()
+    write_picture(np.asarray(canvas.buffer_rgba())[..., :3], path)
 
 
 def _bars(panel, summaries, headings):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras
 
-from fcis_tf.ablation.examples import draw_examples, save_picture
+from fcis_tf.ablation.examples import draw_examples
 from fcis_tf.ablation.layer_factors import without_missing_layers
 from fcis_tf.ablation.step_time import median_step_time
 from fcis_tf.ablation.timed_predictor import TimedPredictor
@@ -21,6 +21,7 @@ from fcis_tf.inference import Predictor
 from fcis_tf.json_file import write_json
 from fcis_tf.model_directory import load_ensemble, load_mask_proposals
 from fcis_tf.training import train
+from fcis_tf.visualization import write_picture
 
 _logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class Trial:
                     _train(_with_seed(config, seed), self._model_dir(config, seed), progress)
             predictor, source, step = self._load()
             _make_directory(self.path.parent)
-            save_picture(draw_examples(predictor, source), self.drawing())
+            write_picture(draw_examples(predictor, source), self.drawing())
             if result is None:
                 result = self._evaluate(predictor, source, step, progress)
                 # Last of all, so that no picture of another configuration is taken for its own.

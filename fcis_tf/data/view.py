@@ -1,7 +1,6 @@
 """Shows what the network will see of one's own data: `python -m fcis_tf.data.view --config CONFIG --out PAGE.png`."""
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from fcis_tf.losses.anchor_targets import anchor_targets
 from fcis_tf.losses.random_subset import image_seeds
 from fcis_tf.models.anchors import make_anchors
 from fcis_tf.models.fcis import STRIDE
-from fcis_tf.visualization import draw_training_example, lay_out_page
+from fcis_tf.visualization import draw_training_example, lay_out_page, write_picture
 
 _EPILOG = """
 What is drawn is taken from the batches of training or evaluation themselves: images resized, flipped and cropped as the
@@ -73,7 +72,7 @@ def main():
     tables = statistics_tables(counted.ground_truth(), config, arguments.split)
     print(f"{source.name} of {arguments.config}\n\n{tables}\n", flush=True)
     page, unreadable = draw_page(source, config, arguments.split, arguments.images, arguments.seed)
-    _save(page, arguments.out)
+    write_picture(page, arguments.out)
     left_out = f"; images left out that cannot be read: {unreadable}, {_CHECK}" if unreadable else ""
     print(f"{arguments.out} shows what the network sees{left_out}")
 
@@ -189,16 +188,6 @@ def _preparation(example, scale):
     if (height, width) == tuple(resized):
         return f"{stored} to {width} x {height}"
     return f"{stored}, short side {min(resized)}, crop of {width} x {height}"
-
-
-def _save(page, path):
-    """Writes the page; one that was there stays intact until the new one is complete."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        Image.fromarray(page).save(partial, "PNG" if path.suffix.lower() == ".png" else "JPEG")
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"--out {path}: cannot write this file: {error.strerror or error}") from None
 
 
 if __name__ == "__main__":

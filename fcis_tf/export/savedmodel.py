@@ -13,7 +13,7 @@ from fcis_tf.errors import UserError
 from fcis_tf.export.serving_signatures import serving_signatures
 from fcis_tf.export.warmup_requests import write_warmup_requests
 from fcis_tf.json_file import write_json
-from fcis_tf.text_file import write_text
+from fcis_tf.whole_file import write_text
 
 
 def check_destination(out):

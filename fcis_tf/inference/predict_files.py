@@ -6,13 +6,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image
 from tqdm import tqdm
 
 from fcis_tf.errors import UserError
 from fcis_tf.inference.coco_results import coco_results
 from fcis_tf.json_file import write_json
-from fcis_tf.visualization import draw_instances
+from fcis_tf.visualization import draw_instances, write_picture
 
 
 def predict_files(predictor, paths, out, class_names, category_ids, threads=1):
@@ -50,7 +49,7 @@ def predict_files(predictor, paths, out, class_names, category_ids, threads=1):
             image, instances = predictor.predict_file(path)
         except UserError as error:
             return error
-        _save_drawing(draw_instances(image, *instances, class_names), drawing)
+        write_picture(draw_instances(image, *instances, class_names), drawing)
         image_id = int(name) if name.isascii() and name.isdigit() else path.name
         return [{**result, "file_name": path.name} for result in coco_results(instances, image_id, category_ids)]
 
@@ -105,10 +104,3 @@ def _drawing_paths(paths, names, out):
     except OSError as error:
         raise UserError(f"{out}: cannot make this directory: {error.strerror}") from None
     return list(drawings)
-
-
-def _save_drawing(drawing, path):
-    try:
-        Image.fromarray(drawing).save(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write this drawing: {error.strerror or error}") from None

@@ -1,14 +1,12 @@
 """A training run from start to end: data, network, optimiser, checkpoints, curves, evaluation."""
 
 import contextlib
-import json
 import logging
 import os
 import zlib
 from pathlib import Path
 
 import keras
-import orbit
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -21,15 +19,14 @@ from fcis_tf.data.service import batches_of_service
 from fcis_tf.disk_errors import disk_errors
 from fcis_tf.errors import UserError
 from fcis_tf.inference import Detector, Predictor
-from fcis_tf.json_file import write_json
 from fcis_tf.model_directory import build_model, check_before_training, describe_run
 from fcis_tf.preemption import Preemption
-from fcis_tf.training.best import METRICS_FILE, keep_if_best
 from fcis_tf.training.evaluator import Evaluator
 from fcis_tf.training.memory_estimate import log_memory_estimate
 from fcis_tf.training.optimizer import Optimizer
 from fcis_tf.training.pictures import PictureWriter
 from fcis_tf.training.profile import Profile
+from fcis_tf.training.rounds import Rounds
 from fcis_tf.training.skipped_images import SkippedImages
 from fcis_tf.training.strategy import is_chief, largest_and_smallest, make_strategy, noticing_lost_workers
 from fcis_tf.training.trainer import Trainer
@@ -81,40 +78,21 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
     _check_workers_agree(strategy, config, model_dir)
     images_at_once = _images_at_once(strategy, training)
     writes = is_chief(strategy)
-    source = load_dataset(config.data, "train")
-    evaluation_source = load_dataset(config.data, "eval")
-    check_same_classes(evaluation_source.class_names, "data.eval", source.class_names, "data.train")
+    source, evaluation_source = _load_data_sets(config)
     check_before_training(model_dir, config, source, resume)
 
-    evaluates = training.evaluate_every is not None and finds_instances(config.model)
     if writes and config.model.head != "instance_fcn":
         log_memory_estimate(config, len(source.class_names), images_at_once, training.accumulation_steps)
-    keras.utils.set_random_seed(training.seed)
-    if training.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    with strategy.scope():
-        model = build_model(config, len(source.class_names))
-        optimizer = Optimizer(training, model.trainable_variables, config.model.precision)
-        step = tf.Variable(0, dtype=tf.int64)
+    model, optimizer, step = _make_variables(config, len(source.class_names), strategy)
     first_step = _restore_or_initialize(model, optimizer, step, model_dir, config, source)
-    largest, smallest = largest_and_smallest(strategy, first_step)
-    if largest != smallest:
-        raise UserError(
-            f"--model-dir {model_dir}: holds step {smallest} for one worker and step {largest} for another; it has to "
-            "be a directory that all of them share"
-        )
+    _check_same_step(strategy, first_step, model_dir)
     profile.check(first_step, training.steps)
     batches = _distributed_batches(strategy, source, config, first_step, data_service)
 
     if writes:
         describe_run(model_dir, config, source.class_names, source.category_ids)
         remove_leftovers(model_dir)
-    steps = f"from step {first_step} to {training.steps}"
-    _logger.info("training in %s, %s; watch it with: tensorboard --logdir %s", model_dir, steps, model_dir)
-    if training.evaluate_every is not None and not evaluates:
-        _logger.info("without evaluation: R-FCN and InstanceFCN find instances together, evaluate.py takes both")
-    if strategy.num_replicas_in_sync > 1:
-        _logger.info("devices: %d, images at once on each: %d", strategy.num_replicas_in_sync, images_at_once)
+    _log_start(config, model_dir, first_step, strategy, images_at_once)
     skipped_images = SkippedImages(source)
     with (
         disk_errors(model_dir),
@@ -134,39 +112,36 @@ def _train(config, model_dir, resume, progress, data_service, strategy, preempti
         if writes and finds_instances(config.model):
             detector = Detector(model, config.inference)
             actions.append(PictureWriter(model, detector, evaluation_source, config, model_dir, step))
-        controller = orbit.Controller(
-            trainer=trainer,
-            evaluator=evaluator,
-            strategy=strategy,
-            global_step=step,
-            steps_per_loop=_steps_per_loop(trainer, checkpoints, training.log_every),
-            summary_dir=str(model_dir / "train") if writes else None,
-            eval_summary_dir=str(model_dir / "eval") if writes else None,
-            train_actions=actions,
-        )
-        evaluated = _evaluated_step(model_dir)
-        while True:
-            current = int(step.numpy())
-            is_last = current == training.steps
-            is_due = is_last or _is_multiple(current, training.evaluate_every) and current != evaluated
-            if is_due and evaluates:
-                controller.evaluate()
-                if writes:
-                    checkpoints.wait()
-                    metrics = {"step": current, **evaluator.metrics.as_json()}
-                    keep_if_best(model_dir, current, metrics)
-                    # Last of all, since it says that this evaluation is done.
-                    write_json(metrics, model_dir / METRICS_FILE)
-            if is_last:
-                return evaluator.metrics
-            with preemption.deferred():
-                _train_until(_next_stop(current, training), controller)
-                if writes:
-                    checkpoints.save()
-                if trainer.stopped:
-                    checkpoints.wait()
-                    _logger.info("saved step %d; the same command goes on from there", int(step.numpy()))
-                    raise preemption.error()
+        Rounds(trainer, evaluator, checkpoints, actions, strategy, config, model_dir, preemption).run()
+        return evaluator.metrics
+
+
+def _load_data_sets(config):
+    """Returns the data sets of training and evaluation, of the same classes."""
+    source = load_dataset(config.data, "train")
+    evaluation_source = load_dataset(config.data, "eval")
+    check_same_classes(evaluation_source.class_names, "data.eval", source.class_names, "data.train")
+    return source, evaluation_source
+
+
+def _make_variables(config, num_classes, strategy):
+    """Returns the network at random, its optimiser and the step, on the devices of the strategy."""
+    keras.utils.set_random_seed(config.training.seed)
+    if config.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    with strategy.scope():
+        model = build_model(config, num_classes)
+        optimizer = Optimizer(config.training, model.trainable_variables, config.model.precision)
+        return model, optimizer, tf.Variable(0, dtype=tf.int64)
+
+
+def _log_start(config, model_dir, first_step, strategy, images_at_once):
+    steps = f"from step {first_step} to {config.training.steps}"
+    _logger.info("training in %s, %s; watch it with: tensorboard --logdir %s", model_dir, steps, model_dir)
+    if config.training.evaluate_every is not None and not finds_instances(config.model):
+        _logger.info("without evaluation: R-FCN and InstanceFCN find instances together, evaluate.py takes both")
+    if strategy.num_replicas_in_sync > 1:
+        _logger.info("devices: %d, images at once on each: %d", strategy.num_replicas_in_sync, images_at_once)
 
 
 def _check_workers_agree(strategy, config, model_dir):
@@ -175,6 +150,16 @@ def _check_workers_agree(strategy, config, model_dir):
         largest, smallest = largest_and_smallest(strategy, zlib.crc32(value.encode()))
         if largest != smallest:
             raise UserError(f"{name}: expected the same for all workers of TF_CONFIG, found different ones")
+
+
+def _check_same_step(strategy, first_step, model_dir):
+    """Checks that all workers found the same checkpoint."""
+    largest, smallest = largest_and_smallest(strategy, first_step)
+    if largest != smallest:
+        raise UserError(
+            f"--model-dir {model_dir}: holds step {smallest} for one worker and step {largest} for another; it has to "
+            "be a directory that all of them share"
+        )
 
 
 def _images_at_once(strategy, training):
@@ -228,56 +213,6 @@ def _distributed_batches(strategy, source, config, first_step, data_service):
         return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     return strategy.distribute_datasets_from_function(make_batches)
-
-
-def _next_stop(step, training):
-    """Returns the step up to which to train before something else is to be done."""
-    every = [every for every in (training.checkpoint_every, training.evaluate_every) if every]
-    return min(training.steps, *(step - step % n + n for n in every))
-
-
-def _steps_per_loop(trainer, checkpoints, every):
-    """Returns the function that Orbit asks, before every round of steps, how many to make."""
-
-    def steps_per_loop(step):
-        checkpoints.check()
-        if trainer.stopped:
-            raise _Stopped
-        return every - step % every
-
-    return steps_per_loop
-
-
-class _Stopped(Exception):
-    """Ends Orbit's loop, which would go on after a round that its trainer cut short."""
-
-
-def _train_until(step, controller):
-    """Trains until a step, or until the trainer stops before."""
-    absl = logging.getLogger("absl")
-    absl.addFilter(_is_not_of_short_round)
-    try:
-        controller.train(step, checkpoint_at_completion=False)
-    except _Stopped:
-        pass
-    finally:
-        absl.removeFilter(_is_not_of_short_round)
-
-
-def _is_not_of_short_round(record):
-    return "did not update `global_step`" not in record.getMessage()
-
-
-def _is_multiple(step, every):
-    return every and step and step % every == 0
-
-
-def _evaluated_step(model_dir):
-    """Returns the step of the run's last evaluation that was completed, None if there is none."""
-    try:
-        return json.loads((model_dir / METRICS_FILE).read_text())["step"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
 
 
 @contextlib.contextmanager

@@ -161,7 +161,7 @@ def test_names_a_drawing_that_cannot_be_written(tmp_path):
     paths = [save(tmp_path / "a.png"), save(tmp_path / "b.png")]
     drawing = tmp_path / "out" / "b.png"
     drawing.mkdir(parents=True)
-    with pytest.raises(UserError, match=f"^{drawing}: cannot write this drawing: Is a directory$"):
+    with pytest.raises(UserError, match=f"^{drawing}: cannot write this file: Is a directory$"):
         predict(paths, tmp_path / "out")
     assert len(json.loads((tmp_path / "out" / "instances.json").read_text())) == 1
 

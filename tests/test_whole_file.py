@@ -1,9 +1,9 @@
-"""Text files that are written whole or not at all."""
+"""Files that are written whole or not at all."""
 
 import pytest
 
 from fcis_tf.errors import UserError
-from fcis_tf.text_file import write_text
+from fcis_tf.whole_file import write_text
 
 
 def test_replaces_the_file(tmp_path):
