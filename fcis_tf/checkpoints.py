@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -137,10 +138,11 @@ def restore(path, model, step, optimizer=None):
         UserError: the checkpoint was written by another network.
     """
     try:
-        network = tf.train.Checkpoint(model=_by_path(model), global_step=step)
-        network.read(path).expect_partial().assert_existing_objects_matched()
-        if optimizer is not None:
-            tf.train.Checkpoint(optimizer=_by_path(optimizer)).read(path).expect_partial()
+        with _without_wildcards(path) as readable:
+            network = tf.train.Checkpoint(model=_by_path(model), global_step=step)
+            network.read(readable).expect_partial().assert_existing_objects_matched()
+            if optimizer is not None:
+                tf.train.Checkpoint(optimizer=_by_path(optimizer)).read(readable).expect_partial()
     except (tf.errors.OpError, ValueError, IndexError, AssertionError) as error:
         raise UserError(f"{path}: written by another network: {_first_line(error)}") from None
 
@@ -225,12 +227,26 @@ def _named_step(model_dir, steps):
 def damage(path):
     """Returns why a checkpoint cannot be read, None if it can. TensorFlow compares all that it reads with checksums."""
     try:
-        reader = tf.train.load_checkpoint(path)
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
+        with _without_wildcards(path) as readable:
+            reader = tf.train.load_checkpoint(readable)
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)
     except (tf.errors.OpError, ValueError, IndexError, MemoryError) as error:
         return _first_line(error)
     return None
+
+
+@contextlib.contextmanager
+def _without_wildcards(path):
+    """Gives a path to read a checkpoint by: in names of directories TensorFlow takes * ? [ and \\ for wildcards."""
+    path = Path(path)
+    if not re.search(r"[*?\[\\]", str(path.parent)):
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        link = Path(directory) / "checkpoints"
+        link.symlink_to(path.parent.resolve())
+        yield str(link / path.name)
 
 
 @contextlib.contextmanager

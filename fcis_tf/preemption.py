@@ -87,6 +87,9 @@ class Preemption:
             return
         self._signal = number
         if not self._is_deferred:
+            # Ctrl-C is reported by the program.
+            if number == signal.SIGTERM:
+                os.write(sys.__stderr__.fileno(), b"\nSIGTERM: stopping; every step that was made is saved\n")
             raise self.error()
         again = "; Ctrl-C again to quit at once" if number == signal.SIGINT else ""
         # Python's own streams may be in the middle of a line.

@@ -91,6 +91,15 @@ def found(model_dir, caplog):
 # Saving
 
 
+@pytest.mark.parametrize("name", ["run [1]", "a*?", "b\\c"])
+def test_names_of_directories_that_are_patterns_to_tensorflow(tmp_path, name):
+    model_dir = tmp_path / name / "model"
+    model_dir.mkdir(parents=True)
+    with Run(4).writer(model_dir) as writer:
+        writer.save()
+    assert Run().restore(find_checkpoint(model_dir)) == {4.0}
+
+
 def test_a_checkpoint_is_its_files_and_nothing_else(saved):
     files = [f"checkpoint-{step}.{part}" for step in STEPS for part in ("data-00000-of-00001", "index")]
     assert names(saved) == ["checkpoint", *files]

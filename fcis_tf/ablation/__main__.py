@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fcis_tf.ablation.comparison import DATASETS, TABLES, base_path, file_name, read_comparison, row_configs
 from fcis_tf.ablation.examples import save_examples
+from fcis_tf.ablation.layer_factors import with_common_factors
 from fcis_tf.ablation.markdown import markdown_table
 from fcis_tf.ablation.plot import save_plot
 from fcis_tf.ablation.trial import Trial
@@ -53,13 +54,14 @@ def main():
     # It reports every file of curves that it has read.
     logging.getLogger("tensorboard").setLevel(logging.WARNING)
     comparison = read_comparison(arguments.table)
-    configs = row_configs(arguments.table, comparison, arguments.dataset, arguments.override)
+    configs = with_common_factors(row_configs(arguments.table, comparison, arguments.dataset, arguments.override))
     output = arguments.output or Path("runs") / "ablation" / arguments.dataset
     trials = {row.name: _trials(row, configs[row.name], arguments, output) for row in comparison.rows}
     wanted = _wanted_rows(comparison, arguments.rows)
     for row in comparison.rows:
         if row.ensemble and row.name in wanted and len(arguments.seeds) < 2:
             raise UserError(f"--seeds: row '{row.name}' takes the networks of two seeds or more together")
+    _make_directories([output / "networks", *(trial.path.parent for name in wanted for trial in trials[name])])
 
     for name in wanted:
         for trial in trials[name]:
@@ -86,6 +88,13 @@ def _trials(row, configs, arguments, output):
     paths = [directory / f"seed{'-'.join(map(str, seeds))}.json" for seeds in groups]
     return [Trial(row.name, seeds, *configs, output, path) for seeds, path in zip(groups, paths, strict=True)]
 
+
+def _make_directories(paths):
+    for path in paths:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--output: cannot make the directory {path}: {error.strerror}") from None
 
 
 def _write(comparison, trials, arguments, output):

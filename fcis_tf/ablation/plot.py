@@ -33,7 +33,8 @@ def save_plot(comparison, results, dataset, path):
     _bars(panels[0], summaries, list(accuracy_columns(dataset)))
     panels[0].set(xlabel="masks, %", yticks=range(len(names)), yticklabels=names)
     panels[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=6, frameon=False)
-    panels[0].invert_yaxis()
+    # Also where rows have no bars yet.
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
     for panel, heading in zip(panels[1:], TIME_COLUMNS, strict=True):
         _bars(panel, summaries, [heading])
         panel.set(xlabel=heading)

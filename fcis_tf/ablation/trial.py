@@ -10,7 +10,6 @@ from pathlib import Path
 import keras
 
 from fcis_tf.ablation.examples import draw_examples
-from fcis_tf.ablation.layer_factors import without_missing_layers
 from fcis_tf.ablation.step_time import median_step_time
 from fcis_tf.ablation.timed_predictor import TimedPredictor
 from fcis_tf.config import Config
@@ -44,7 +43,8 @@ class Trial:
         mask_proposals: Config of the network that proposes the masks, of the same seed; None if it is the same one.
         output: directory of all trials on a data set. Its folder `networks` holds the model directories; trials that
             train with the same configuration and seed share one.
-        path: of the JSON file of the result; beside it is a picture of the first images, see `drawing`.
+        path: of the JSON file of the result, in a directory that exists; beside it is a picture of the first images,
+            see `drawing`.
     """
 
     row: str
@@ -67,12 +67,12 @@ class Trial:
         """Reads the result.
 
         Returns:
-            A dict as `run` writes it; None if there is none yet, or only one of another configuration.
+            A dict as `run` writes it; None if there is none yet, or only a damaged one or one of another configuration.
         """
         try:
             result = json.loads(self.path.read_text())
-            is_ours = result["asked"] == self._asked()
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            is_ours = result["asked"] == self._asked() and _has_all_figures(result)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return result if is_ours else None
 
@@ -109,7 +109,6 @@ class Trial:
                 for seed in self.seeds:
                     _train(_with_seed(config, seed), self._model_dir(config, seed), progress)
             predictor, source, step = self._load()
-            _make_directory(self.path.parent)
             write_picture(draw_examples(predictor, source), self.drawing())
             if result is None:
                 result = self._evaluate(predictor, source, step, progress)
@@ -164,12 +163,20 @@ class Trial:
         return None if None in times else sum(times)
 
 
+def _has_all_figures(result):
+    """Returns whether all that a table shows is there; raises KeyError, TypeError or AttributeError if not."""
+    metrics = result["metrics"]
+    figures = [*metrics["segm"].values(), metrics["voc"]["mAP50"], metrics["voc"]["mAP70"], result["seconds_per_image"]]
+    if result["seconds_per_step"] is not None:
+        figures.append(result["seconds_per_step"])
+    return all(isinstance(figure, int | float) for figure in figures)
+
+
 def _with_seed(config, seed):
     return config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
 
 
 def _train(config, model_dir, progress):
-    config = without_missing_layers(config)
     _forget_networks()
     train(config, model_dir, progress=progress)
     _forget_networks()
@@ -183,10 +190,3 @@ def _forget_networks():
 
 def _seeds(seeds):
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-
-
-def _make_directory(path):
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--output: cannot make the directory {path}: {error.strerror}") from None

@@ -21,7 +21,7 @@ class InstanceFCNLoss:
 
     Call arguments:
         maps: what `model.propose` returned for the batch.
-        batch: boxes, classes, is_crowd, masks and positions (see `fcis_tf.data`).
+        batch: image_sizes, boxes, classes, is_crowd, masks and positions (see `fcis_tf.data`).
 
     Returns:
         losses: the weighted terms, [N] float32 each.

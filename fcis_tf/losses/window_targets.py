@@ -27,11 +27,11 @@ def window_targets(windows, batch, stride, config, seeds):
     """Labels windows, and draws a minibatch of them for every image.
 
     Negative are the windows without an object near their middle and near the wanted size. Windows that lie in a crowd
-    region are not.
+    region, or whose centre lies in the padding of a smaller image, are not.
 
     Args:
         windows: [A, 4] float32 in pixels, all of one size.
-        batch: boxes [N, G, 4] in pixels, classes [N, G] int32 (0 pads), is_crowd [N, G].
+        batch: image_sizes [N, 2] int32, boxes [N, G, 4] in pixels, classes [N, G] int32 (0 pads), is_crowd [N, G].
         stride: pixels between windows.
         config: a `fcis_tf.config.RpnTargetConfig`; gives how many are drawn, and how many of them may be positive.
         seeds: [N, 2] integers, see `image_seeds`.
@@ -51,7 +51,7 @@ def window_targets(windows, batch, stride, config, seeds):
     most = int(config.anchors_per_image * config.foreground_fraction)
     positive = random_subset(least <= 1.0, most, seeds, Draw.FOREGROUND_ANCHORS)
     drawn = tf.reduce_sum(tf.cast(positive, tf.int32), axis=1)
-    negative = (least > MARGIN) & ~tf.reduce_any(in_crowd, axis=2)
+    negative = (least > MARGIN) & ~tf.reduce_any(in_crowd, axis=2) & _centers_inside(windows, batch["image_sizes"])
     negative = random_subset(negative, config.anchors_per_image - drawn, seeds, Draw.BACKGROUND_ANCHORS)
     return tf.where(positive, 1, tf.where(negative, 0, -1)), matched
 
@@ -62,9 +62,19 @@ def _deviations(windows, boxes, stride):
     The largest of three deviations, of the centre along both axes and of the size, each in units of its tolerance.
     """
     side = windows[0, 2] - windows[0, 0]
-    centers, object_centers = ((x[..., :2] + x[..., 2:]) / 2.0 for x in (windows, boxes))
+    centers, object_centers = _centers(windows), _centers(boxes)
     tolerance = tf.maximum(CENTER_TOLERANCE * side, stride / 2.0)
     shift = tf.reduce_max(tf.abs(centers[None, :, None] - object_centers[:, None]), axis=-1) / tolerance
     longer = tf.maximum(tf.reduce_max(boxes[..., 2:] - boxes[..., :2], axis=-1), 1e-3)
     size = tf.abs(tf.math.log(longer / (OBJECT_SIZE * side))) / math.log(SIZE_TOLERANCE)
     return tf.maximum(shift, size[:, None])
+
+
+def _centers_inside(windows, image_sizes):
+    """Returns [N, A] bool, whether the centres of windows lie in the images."""
+    limits = tf.cast(image_sizes, tf.float32)[:, None, :]
+    return tf.reduce_all(_centers(windows) < limits, axis=-1)
+
+
+def _centers(boxes):
+    return (boxes[..., :2] + boxes[..., 2:]) / 2.0

@@ -14,6 +14,7 @@ from PIL import Image
 
 from fcis_tf.ablation import layer_factors, trial
 from fcis_tf.ablation.comparison import DATASETS, TABLES, read_comparison, row_configs
+from fcis_tf.ablation.plot import save_plot
 from fcis_tf.ablation.summary import Summary
 from fcis_tf.evaluation import CocoMetrics
 from fcis_tf.inference import Instances
@@ -60,7 +61,8 @@ def run(monkeypatch):
 @pytest.fixture
 def made_up(monkeypatch):
     """Training and evaluation that take no time; `calls` has what was done, `accuracies` what comes out next."""
-    made_up = SimpleNamespace(calls=[], images=[], accuracies={}, layers=["reduce"], multipliers=[])
+    layers = {1: ["reduce"], 3: ["reduce", "maps"]}
+    made_up = SimpleNamespace(calls=[], images=[], accuracies={}, layers=layers, multipliers=[])
 
     def train(config, model_dir, progress):
         made_up.calls.append(("train", config.training.seed, config.model.group_size))
@@ -95,7 +97,8 @@ def made_up(monkeypatch):
             return Instances(np.zeros([0, 4]), np.zeros(0, int), np.zeros(0), np.zeros([0, 64, 96], bool))
 
     def build_model(config, num_classes):
-        variables = [SimpleNamespace(path=f"fcis/head/{layer}/kernel") for layer in made_up.layers]
+        layers = made_up.layers[config.model.group_size]
+        variables = [SimpleNamespace(path=f"fcis/head/{layer}/kernel") for layer in layers]
         return SimpleNamespace(trainable_variables=variables)
 
     monkeypatch.setattr(layer_factors, "build_model", build_model)
@@ -190,19 +193,36 @@ def test_goes_on_where_it_was_interrupted(folder, run, made_up, capsys):
     assert table()["FCIS (translation invariant)"]["seeds"] == "2"
 
 
-def test_learning_rate_factors_of_layers_that_are_not_there_are_left_out(folder, run, made_up):
-    factors = "training.learning_rate.multipliers={head/reduce: 3, head/score_maps: 4, conv1: 2}"
-    assert run("--seeds", "0", "--rows", "FCIS", "--override", factors) == 0
+def test_learning_rate_factors_of_layers_that_not_all_rows_have_are_left_out_for_all(folder, run, made_up):
+    factors = "training.learning_rate.multipliers={head/reduce: 3, head/maps: 4, conv1: 2}"
+    assert run("--seeds", "0", "--override", factors) == 0
     # Those of layers outside of the head are left to train, which says if they are wrong.
-    assert made_up.multipliers == [{"head/reduce": 3, "conv1": 2}]
+    assert made_up.multipliers == [{"head/reduce": 3, "conv1": 2}] * 2
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"asked": 3}'])
-def test_a_damaged_result_is_made_again(folder, run, made_up, content):
+def test_a_learning_rate_factor_of_no_layer_is_one_line(folder, run, made_up, capsys):
+    assert run("--seeds", "0", "--override", "training.learning_rate.multipliers={head/map_: 4}") == 2
+    message = "training.learning_rate.multipliers: no row of the table has a layer 'head/map_'"
+    assert message in capsys.readouterr().err and not made_up.calls
+
+
+DAMAGES = {
+    "cut off": lambda text: text[:1],
+    "a list": lambda text: "[1]",
+    "of nothing": lambda text: '{"asked": 3}',
+    "no metrics": lambda text: text.replace('"metrics"', '"metric"'),
+    "no number": lambda text: text.replace('"mAP50": 0.5', '"mAP50": null'),
+    "a text": lambda text: text.replace('"seconds_per_step": 0.5', '"seconds_per_step": "0.5"'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_result_is_made_again(folder, run, made_up, damage):
     assert run("--seeds", "0") == 0
     path = Path("out/table1/fcis/seed0.json")
     whole = path.read_text()
-    path.write_text(content)
+    path.write_text(damage(whole))
+    assert path.read_text() != whole
     made_up.calls.clear()
     assert run("--seeds", "0") == 0
     assert made_up.calls == [("train", 0, 3), ("evaluate", 0)]
@@ -305,12 +325,24 @@ def test_an_ensemble_needs_several_seeds(folder, run, made_up, capsys):
     assert run("--seeds", "0", "--rows", "a", table=4) == 0
 
 
-def test_an_output_that_is_a_file_is_one_line(folder, run, made_up, monkeypatch, capsys):
+def test_an_output_that_is_a_file_is_one_line(folder, run, made_up, capsys):
     (folder / "out").write_text("")
-    monkeypatch.setattr(trial, "train", lambda *arguments, **options: None)
-    monkeypatch.setattr(trial.Trial, "_load", lambda trial: (None, None, 0))
     assert run("--seeds", "0") == 2
     assert "--output: cannot make the directory" in capsys.readouterr().err.splitlines()[-1]
+    assert not made_up.calls
+
+
+def test_the_plot_of_an_unfinished_table_has_all_rows(folder, tmp_path):
+    """The one row that is done takes as much room as it does later."""
+    rows = [{"name": name} for name in "abcd"]
+    write(folder, 1, rows)
+    figures = {"metrics": {"voc": {"mAP50": 0.5, "mAP70": 0.25}}, "seconds_per_image": 1.0, "seconds_per_step": 1.0}
+    coloured = []
+    for done in ("a", "abcd"):
+        save_plot(read_comparison(1), {name: [figures] for name in done}, "digits", tmp_path / "plot.png")
+        pixels = np.asarray(Image.open(tmp_path / "plot.png").convert("HSV"))
+        coloured.append((pixels[..., 1] > 100).sum())
+    assert 0.2 < coloured[0] / coloured[1] < 0.4
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

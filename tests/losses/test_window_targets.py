@@ -16,15 +16,17 @@ from fcis_tf.models.anchors import make_anchors
 from tests.tiny_config import tiny_config
 
 SIDE, STRIDE = 112.0, 16
+SIZE = 128, 160
 WINDOWS = make_anchors(8, 10, [SIDE / STRIDE], [1.0], STRIDE).numpy()
 ALL = RpnTargetConfig(anchors_per_image=400, foreground_fraction=0.5)
 
 
-def batch_of(boxes, classes=None, is_crowd=None):
+def batch_of(boxes, classes=None, is_crowd=None, size=SIZE):
     boxes = np.float32(boxes).reshape(-1, 4)
     classes = np.ones(len(boxes), np.int32) if classes is None else np.int32(classes)
     is_crowd = np.zeros(len(boxes), bool) if is_crowd is None else np.array(is_crowd)
-    return {"boxes": boxes[None], "classes": classes[None], "is_crowd": is_crowd[None]}
+    batch = {"image_sizes": np.int32(size), "boxes": boxes, "classes": classes, "is_crowd": is_crowd}
+    return {name: values[None] for name, values in batch.items()}
 
 
 def targets(batch, config=ALL):
@@ -77,9 +79,18 @@ def test_padding_and_crowds():
     assert (labels == 0).all()
     labels, _ = targets(batch_of(boxes, classes=[0, 1], is_crowd=[False, True]))
     # Windows with more than half of their area in the crowd are not negative.
-    limits = np.array([128, 160])
+    limits = np.array(SIZE)
     inside = np.prod(np.minimum(WINDOWS[:, 2:], limits) - np.maximum(WINDOWS[:, :2], 0), axis=1)
     np.testing.assert_array_equal(labels, np.where(inside > SIDE**2 / 2, -1, 0))
+
+
+def test_windows_around_padding_are_not_negative():
+    """Of a smaller image in a batch; an object at its edge still has its positive windows, wherever their centres."""
+    labels, _ = targets(batch_of([[30, 40, 94, 100]], size=(95, 130)))
+    in_image = np.all((WINDOWS[:, :2] + WINDOWS[:, 2:]) / 2 < (95, 130), axis=1)
+    whole, _ = targets(batch_of([[30, 40, 94, 100]]))
+    np.testing.assert_array_equal(labels, np.where(in_image | (whole == 1), whole, -1))
+    assert (labels == 1).any() and (labels == -1).sum() > (whole == -1).sum()
 
 
 def test_draws_as_many_as_asked_for():

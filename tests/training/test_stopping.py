@@ -18,7 +18,7 @@ import tensorflow as tf
 from fcis_tf.errors import UserError
 from fcis_tf.evaluation import CocoMetrics
 from fcis_tf.preemption import Preempted
-from fcis_tf.training import session, train
+from fcis_tf.training import rounds, session, train
 from tests.test_checkpoints import fill
 from tests.tiny_config import tiny_config
 
@@ -46,14 +46,14 @@ def events(monkeypatch):
 
     class Trainer(orbit.AbstractTrainer):
         def __init__(self, model, optimizer, batches, config, step, bar, skipped_images, stop, profile):
-            self.step, self.stop, self.stopped = step, stop, False
+            self.global_step, self.stop, self.stopped = step, stop, False
             self.weight = model.trainable_variables[0]
 
         def train(self, num_steps):
             for _ in range(int(num_steps)):
-                self.step.assign_add(1)
-                self.weight.assign(tf.fill(self.weight.shape, float(self.step.numpy())))
-                events.add(f"step {self.step.numpy()}")
+                self.global_step.assign_add(1)
+                self.weight.assign(tf.fill(self.weight.shape, float(self.global_step.numpy())))
+                events.add(f"step {self.global_step.numpy()}")
                 self.stopped = self.stop()
                 if self.stopped:
                     break
@@ -182,7 +182,8 @@ def test_only_the_chief_writes(events, tmp_path, monkeypatch):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     (tmp_path / "checkpoint-9.partial").mkdir()
     events.clear()
-    monkeypatch.setattr(session, "is_chief", lambda strategy: False)
+    for module in (session, rounds):
+        monkeypatch.setattr(module, "is_chief", lambda strategy: False)
     metrics = run(tmp_path)
     assert events == steps(7, 12) + ["evaluation 12"] and metrics.summary == {"segm": {"AP": 0.4}}
     (tmp_path / "checkpoint-9.partial").rmdir()
