@@ -30,11 +30,10 @@ def with_common_factors(configs):
         return configs
     different = {config.model.model_dump_json(exclude={"backbone"}): config for config in networks}
     paths_of_networks = [_paths(config) for config in different.values()]
-    kept = [key for key in keys if all(_is_in(key, paths) for paths in paths_of_networks)]
     for key in keys:
         if not any(_is_in(key, paths) for paths in paths_of_networks):
             raise UserError(f"training.learning_rate.multipliers: no row of the table has a layer '{key}'")
-    left_out = [key for key in keys if key not in kept]
+    left_out = [key for key in keys if not all(_is_in(key, paths) for paths in paths_of_networks)]
     if not left_out:
         return configs
     _logger.info(
